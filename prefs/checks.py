@@ -1,0 +1,93 @@
+"""System checks: the mapping and the models name the same columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core import checks
+from django.db import models
+
+from prefs import conf
+from prefs.mapping import (
+    RESIDUE_COLUMN,
+    USER_TABLE,
+    Choice,
+    ClockTime,
+    Domain,
+    Flag,
+    Shape,
+    WholeNumber,
+    leaves_of,
+)
+
+_FIELDS: dict[type[Domain], type[models.Field[Any, Any]]] = {
+    Choice: models.TextField,
+    Shape: models.TextField,
+    Flag: models.BooleanField,
+    WholeNumber: models.IntegerField,
+    ClockTime: models.TimeField,
+}
+
+
+def mapping_matches_models(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """prefs.E001: a column that only one of the mapping and the models has, or another type."""
+    from prefs.models import NotificationPreferences, UserPreferences
+
+    found: list[checks.CheckMessage] = []
+    for model in (UserPreferences, NotificationPreferences):
+        found += _compare(model)
+    return found
+
+
+def _compare(model: type[models.Model]) -> list[checks.CheckMessage]:
+    table = model._meta.db_table
+    mapped = {leaf.column: _FIELDS[type(leaf.domain)] for leaf in leaves_of(table)}
+    if table == USER_TABLE:
+        mapped[RESIDUE_COLUMN] = models.JSONField
+    declared = {f.column: f for f in model._meta.concrete_fields if not f.primary_key}
+    wrong = [
+        column
+        for column in mapped.keys() | declared.keys()
+        if column not in mapped
+        or column not in declared
+        or type(declared[column]) is not mapped[column]
+        or not declared[column].null
+    ]
+    return [
+        checks.Error(
+            f"The mapping and the model disagree about the column {table}.{column}.",
+            hint="Name the leaf in prefs/mapping.py and declare the same column, nullable, in"
+            " prefs/models.py; then run makemigrations.",
+            obj=model,
+            id="prefs.E001",
+        )
+        for column in sorted(wrong)
+    ]
+
+
+def sessions_are_named(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """prefs.W001: a database whose sessions the gates will take for another program's."""
+    return [
+        checks.Warning(
+            f"The sessions of the database {alias!r} do not name themselves.",
+            hint=f'Set OPTIONS["application_name"] to "{conf.APPLICATION_NAME}", or to that and'
+            " a name of yours after a space. Else the gates to mirror_off and dropped will"
+            " take them for sessions of the previous release.",
+            id="prefs.W001",
+        )
+        for alias, database in settings.DATABASES.items()
+        if not is_ours(str(database.get("OPTIONS", {}).get("application_name", "")))
+    ]
+
+
+def is_ours(application_name: str) -> bool:
+    """Whether a session of that name is of this release."""
+    ours = conf.APPLICATION_NAME
+    return application_name == ours or application_name.startswith(ours + " ")

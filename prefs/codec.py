@@ -1,0 +1,132 @@
+"""Documents between Python and JSON text, and the errors that name what is wrong with one.
+
+A document goes to PostgreSQL as text and comes back as text. What Python cannot write or
+read back exactly is an error here, never a silent change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prefs.mapping import LEAVES, Shape
+
+MAX_PATCH_DEPTH = 100
+_SHOWN = 80
+
+
+class InvalidDocument(ValueError):
+    """New input that was refused; nothing was written.
+
+    `errors` has a message for every offending leaf, under its dotted name ("" stands for
+    the whole document).
+    """
+
+    def __init__(self, user_id: object, errors: Mapping[str, str]) -> None:
+        self.user_id = user_id
+        self.errors = dict(errors)
+        listed = "; ".join(f"{name or 'document'}: {text}" for name, text in self.errors.items())
+        super().__init__(f"The preferences of user {user_id} were not changed. {listed}.")
+
+
+class UndecodableDocument(ValueError):
+    """A stored document that Python's JSON decoder refuses (its depth, or its digits)."""
+
+    def __init__(self, user_id: object, reason: BaseException) -> None:
+        super().__init__(
+            f"The document of user {user_id} is stored whole, but Python cannot decode it"
+            f" ({type(reason).__name__}: {reason}). UserPreferences.objects.document_text"
+            f"({user_id!r}) returns its JSON text."
+        )
+
+
+class UnprintableDocument(ValueError):
+    """A stored document whose text is longer than PostgreSQL can build (1 GB)."""
+
+    def __init__(self, user_id: object) -> None:
+        super().__init__(
+            f"The document of user {user_id} is stored whole, but its text is longer than"
+            " PostgreSQL can build. Correct it in SQL: look for huge numbers in it."
+        )
+
+
+def encode(user_id: object, document: object, *, max_depth: int | None = None) -> str:
+    """`document` as JSON text; InvalidDocument names what JSON or PostgreSQL cannot hold."""
+    try:
+        _check(document, max_depth)
+        return json.dumps(document, allow_nan=False, ensure_ascii=False)
+    except RecursionError:
+        raise InvalidDocument(user_id, {"": "nested too deeply for Python to encode"}) from None
+    except (TypeError, ValueError) as error:
+        raise InvalidDocument(user_id, {"": str(error)}) from error
+
+
+def _check(document: object, max_depth: int | None) -> None:
+    """Refuse what json.dumps would change silently, and what no jsonb can hold."""
+    level = [document]
+    depth = 0
+    while level:
+        if max_depth is not None and depth > max_depth:
+            raise ValueError(f"nested more than {max_depth} deep; expected at most {max_depth}")
+        for text in _strings(level):
+            if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+                raise ValueError(f"{text[:_SHOWN]!r} holds a character that jsonb cannot store")
+        level = [child for value in level for child in _children(value)]
+        depth += 1
+
+
+def _strings(values: list[object]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            for key in value:
+                if not isinstance(key, str):
+                    raise TypeError(f"the key {key!r} is not a string; JSON has no other keys")
+                yield key
+
+
+def _children(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def decode(user_id: object, text: str | None) -> Any:
+    """The document of its JSON text; SQL NULL is None, as JSON null is.
+
+    Raises UndecodableDocument, which names the user.
+    """
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except (RecursionError, ValueError) as error:
+        raise UndecodableDocument(user_id, error) from error
+
+
+def unknown_leaves(document: object) -> list[str]:
+    """The dotted leaves of `document` that fail the test PostgreSQL cannot make.
+
+    Only for values that are strings: any other is refused by its domain.
+    """
+    failed = []
+    for leaf in LEAVES:
+        value: object = document
+        for name in leaf.path:
+            value = value.get(name) if isinstance(value, dict) else None
+        known = leaf.domain.known if isinstance(leaf.domain, Shape) else None
+        if known is not None and isinstance(value, str) and not known(value):
+            failed.append(leaf.dotted)
+    return failed
+
+
+def refusals(user_id: object, refused: str) -> InvalidDocument:
+    """The error for what the writing statement refused: a JSON list of leaf, value, expected."""
+    errors = {}
+    for entry in json.loads(refused):
+        shown = json.dumps(entry["value"], ensure_ascii=False)
+        shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+        errors[entry["leaf"]] = f"{shown} is not {entry['expected']}"
+    return InvalidDocument(user_id, errors)

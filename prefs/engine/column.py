@@ -1,0 +1,144 @@
+"""The end of the blob and its return: drop the column, restore it.
+
+The drop keeps how the column was made in the record of the transition, and restore makes
+it again from there. DDL waits for its table lock in short tries.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections
+
+from prefs import ddl
+from prefs.clock import Clock
+from prefs.conf import Settings
+from prefs.engine.flips import Signature, begin, forget_cached_switches, record, turn
+from prefs.engine.states import Action, Edge, State, last_transition
+from prefs.models import Transition
+from prefs.sql import catalog
+from prefs.sql.names import names
+
+
+class DefinitionLost(RuntimeError):
+    """The record of how the column was made is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No transition to dropped is on record, so it is unknown how the column was made."
+            " Add it by hand (a jsonb column `preferences` with the default of your site), then"
+            " run `manage.py rollback_prefs --to read_cutover`."
+        )
+
+
+def _execute(alias: str, statement: str, **parameters: Any) -> None:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(statement, parameters or None)
+
+
+def _definition(alias: str) -> dict[str, Any]:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(catalog.column_definition())
+        keys = ("type", "default", "not_null", "comment", "indexes")
+        return dict(zip(keys, cursor.fetchone(), strict=True))
+
+
+def drop(
+    edge: Edge, alias: str, settings: Settings, signature: Signature, clock: Clock
+) -> Transition:
+    """Drop the column under the gates of `edge`, asked in the transaction that drops.
+
+    Takes ACCESS EXCLUSIVE on the users table for a moment.
+    """
+
+    def work() -> Transition:
+        if edge.action is Action.CONTRACT_EMPTY:
+            # Nobody can write, or become a user, between the gate and the drop.
+            _execute(alias, f"LOCK TABLE {names().users} IN ACCESS EXCLUSIVE MODE")
+        findings = begin(edge, alias, settings)
+        if edge.action is Action.CONTRACT_EMPTY:
+            turn(alias, edge.target)
+        definition = _definition(alias)
+        _execute(alias, f"ALTER TABLE {names().users} DROP COLUMN {names().blob} RESTRICT")
+        return record(edge, alias, signature, findings, column=definition)
+
+    taken = ddl.locked(
+        connections[alias], "drop the column", work, settings=settings, clock=clock
+    )
+    forget_cached_switches()
+    return taken
+
+
+def add(
+    edge: Edge, alias: str, settings: Settings, signature: Signature, clock: Clock
+) -> Transition:
+    """Add the column again with its default; the transition stays open until it is filled.
+
+    A constant default is a change of the catalogue alone. Takes ACCESS EXCLUSIVE on the
+    users table for a moment.
+    """
+    n = names()
+
+    def work() -> Transition:
+        findings = begin(edge, alias, settings)
+        dropped = last_transition(alias, to_state=str(State.DROPPED))
+        if dropped is None:
+            raise DefinitionLost
+        made = dropped.figures["column"]
+        default = f" DEFAULT {made['default']}" if made["default"] else ""
+        _execute(alias, f"ALTER TABLE {n.users} ADD COLUMN {n.blob} {made['type']}{default}")
+        if made["comment"]:
+            comment = f"COMMENT ON COLUMN {n.users}.{n.blob} IS %(comment)s"
+            _execute(alias, comment, comment=made["comment"])
+        return record(edge, alias, signature, findings, column=made)
+
+    return ddl.locked(
+        connections[alias], "add the column", work, settings=settings, clock=clock
+    )
+
+
+def finish(taken: Transition, alias: str, settings: Settings, clock: Clock) -> None:
+    """Once the column is filled: its indexes and its NOT NULL, as they were.
+
+    Indexes are built CONCURRENTLY, and an invalid one left by a crash is built again. NOT
+    NULL is proven by a constraint first, so that no long lock is needed. May be repeated.
+    """
+    made = taken.figures["column"]
+    for definition in made["indexes"]:
+        _build_index(alias, definition)
+    if made["not_null"]:
+        _set_not_null(alias, settings, clock)
+
+
+def _build_index(alias: str, definition: str) -> None:
+    concurrently = definition.replace(" INDEX ", " INDEX CONCURRENTLY ", 1)
+    name = concurrently.split(" INDEX CONCURRENTLY ", 1)[1].split(" ON ", 1)[0]
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [name]
+        )
+        row = cursor.fetchone()
+        if row == (True,):
+            return
+        if row is not None:
+            cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
+        cursor.execute(concurrently)
+
+
+def _set_not_null(alias: str, settings: Settings, clock: Clock) -> None:
+    users, blob = names().users, names().blob
+    proof = "prefs_blob_not_null"
+
+    def run(statement: str) -> None:
+        def work() -> None:
+            _execute(alias, statement)
+
+        ddl.locked(
+            connections[alias], f"run `{statement}`", work, settings=settings, clock=clock
+        )
+
+    run(f"ALTER TABLE {users} DROP CONSTRAINT IF EXISTS {proof}")
+    run(f"ALTER TABLE {users} ADD CONSTRAINT {proof} CHECK ({blob} IS NOT NULL) NOT VALID")
+    run(f"ALTER TABLE {users} VALIDATE CONSTRAINT {proof}")
+    run(f"ALTER TABLE {users} ALTER COLUMN {blob} SET NOT NULL")
+    run(f"ALTER TABLE {users} DROP CONSTRAINT {proof}")

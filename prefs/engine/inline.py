@@ -1,0 +1,35 @@
+"""The backfill inside `migrate`: done at once where the site is small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.db import connections
+
+from prefs import conf
+from prefs.engine.backfill import backfill
+from prefs.engine.repair import Direction
+from prefs.engine.runs import Control
+from prefs.engine.states import State, current_state
+from prefs.sql import catalog
+
+
+def backfill_inline(alias: str, say: Callable[[str], None]) -> None:
+    """Copy the blobs if there are few users; else say which command copies them.
+
+    Few is `PREFS_INLINE_BACKFILL_MAX_USERS`; counting stops there. Locks as `backfill`.
+    """
+    if current_state(alias) is not State.EXPANDED:
+        return
+    limit = conf.current().inline_backfill_max_users
+    with connections[alias].cursor() as cursor:
+        cursor.execute(catalog.users_up_to(), {"limit": limit + 1})
+        users = int(cursor.fetchone()[0])
+    if users > limit:
+        say(
+            f"    More than {limit} users: nothing was copied here."
+            " Run `manage.py backfill_prefs`, then `manage.py advance_prefs`."
+        )
+    elif users:
+        run = backfill(alias, Direction.FORWARD, conf.current(), Control())
+        say(f"    Copied the preferences of {run.copied} users.")

@@ -1,0 +1,85 @@
+"""Make the mirror of some users equal to their primary, under their row locks.
+
+Catch-up, `verify_prefs --repair` and the reverse backfill are this one function, with the
+statements that dual-write uses, so they cannot disagree with it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections
+
+from prefs.routing import Route
+from prefs.sql import catalog, copying
+
+
+class Direction(enum.Enum):
+    """From which store to which: always from the primary."""
+
+    FORWARD = "blob to tables"
+    REVERSE = "tables to blob"
+
+    @classmethod
+    def of(cls, route: Route) -> Direction:
+        return cls.REVERSE if route.reads_tables else cls.FORWARD
+
+    def must_hold(self, route: Route) -> None:
+        """Raise PrimaryMoved unless this direction still leaves from the primary."""
+        if Direction.of(route) is not self:
+            raise PrimaryMoved(self, route)
+
+
+class PrimaryMoved(RuntimeError):
+    """The store that would be overwritten is the one that is read."""
+
+    def __init__(self, direction: Direction, route: Route) -> None:
+        primary, option = (
+            ("tables are", " --reverse") if route.reads_tables else ("blob is", "")
+        )
+        super().__init__(
+            f"Copying {direction.value} is refused: the {primary} the primary (route"
+            f" {route.name}) and would be overwritten with older values. Run `manage.py"
+            f" backfill_prefs{option}` instead."
+        )
+
+
+def overwrite_mirror(cursor: Any, ids: Sequence[Any], direction: Direction) -> int:
+    """Overwrite the mirror of the users `ids`; returns how many users were locked.
+
+    Takes their row locks in key order until the transaction ends. Raises PrimaryMoved, by
+    the switches that the locking statement read.
+    """
+    if not ids:
+        return 0
+    cursor.execute(copying.lock_users(), {"ids": list(ids)})
+    locked = cursor.fetchall()
+    if not locked:
+        return 0
+    direction.must_hold(Route.of(locked[0][1], locked[0][2]))
+    parameters = {"ids": [row[0] for row in locked]}
+    if direction is Direction.FORWARD:
+        cursor.execute(copying.overwrite_tables(), parameters)
+    else:
+        cursor.execute(copying.settle_tables(), parameters)
+        cursor.execute(copying.overwrite_blob(), parameters)
+    return len(locked)
+
+
+def differing(cursor: Any, after: Any, upto: Any) -> list[Any]:
+    """The users of a key range whose stores differ, in one snapshot."""
+    cursor.execute(copying.difference(), {"after": after, "upto": upto})
+    return [row[0] for row in cursor.fetchall()]
+
+
+def count_users(alias: str) -> int:
+    """About how many users there are: the planner's figure, or a count of a few."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(catalog.users_estimate())
+        estimate = int(cursor.fetchone()[0])
+        if estimate == 0:
+            cursor.execute(catalog.users_up_to(), {"limit": 1_000_000})
+            estimate = int(cursor.fetchone()[0])
+    return estimate

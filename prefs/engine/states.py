@@ -1,0 +1,209 @@
+"""The five states and the one table of transitions between them.
+
+The state is never stored: it is what the switches and the column say, read from the
+database in one snapshot. The transitions that were taken are stored beside it.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from django.core.management.base import CommandError
+from django.db import connections
+
+from prefs.models import Transition
+from prefs.routing import Route
+from prefs.sql import catalog
+
+
+class State(enum.StrEnum):
+    """Where a site is on its way from the blob to the tables."""
+
+    EXPANDED = "expanded"
+    DUAL_WRITE = "dual_write"
+    READ_CUTOVER = "read_cutover"
+    MIRROR_OFF = "mirror_off"
+    DROPPED = "dropped"
+
+    @property
+    def route(self) -> Route:
+        return _ROUTES[self]
+
+
+_ROUTES = {
+    State.EXPANDED: Route.BLOB,
+    State.DUAL_WRITE: Route.BLOB_MIRRORED,
+    State.READ_CUTOVER: Route.TABLES_MIRRORED,
+    State.MIRROR_OFF: Route.TABLES,
+    State.DROPPED: Route.TABLES,
+}
+
+
+class Gate(enum.StrEnum):
+    """A condition that a transition must meet, by the name it has in output and records."""
+
+    TABLES_INTACT = "tables_intact"
+    READ_COMMITTED = "read_committed"
+    DURABLE_COMMITS = "durable_commits"
+    NO_LOGICAL_APPLY = "no_logical_apply"
+    VERIFIED = "verified"
+    VERIFIED_SINCE_MIRROR = "verified_since_mirror"
+    CUTOVER_SOAK = "cutover_soak"
+    CONTRACT_SOAK = "contract_soak"
+    NO_PREVIOUS_RELEASE = "no_previous_release"
+    NO_UNKNOWN_SESSION = "no_unknown_session"
+    NOTHING_DEPENDS = "nothing_depends"
+    COLUMN_EXISTS = "column_exists"
+    NO_USERS = "no_users"
+
+
+class Action(enum.StrEnum):
+    """What a transition does to the database."""
+
+    FLIP = "flip the switch, then drain"
+    DROP = "drop the column"
+    RESTORE = "restore the column and fill it from the tables"
+    CONTRACT_EMPTY = "turn both switches and drop the column"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """One transition that can be taken: when, under which gates, and what it does."""
+
+    source: State
+    target: State
+    action: Action
+    gates: tuple[Gate, ...] = ()
+
+    @property
+    def forward(self) -> bool:
+        order = list(State)
+        return order.index(self.target) > order.index(self.source)
+
+    def __str__(self) -> str:
+        return f"{self.source} to {self.target}"
+
+
+EDGES: tuple[Edge, ...] = (
+    Edge(
+        source=State.EXPANDED,
+        target=State.DUAL_WRITE,
+        action=Action.FLIP,
+        gates=(
+            Gate.TABLES_INTACT,
+            Gate.READ_COMMITTED,
+            Gate.DURABLE_COMMITS,
+            Gate.NO_LOGICAL_APPLY,
+        ),
+    ),
+    Edge(
+        source=State.DUAL_WRITE,
+        target=State.READ_CUTOVER,
+        action=Action.FLIP,
+        gates=(Gate.VERIFIED,),
+    ),
+    Edge(
+        source=State.READ_CUTOVER,
+        target=State.MIRROR_OFF,
+        action=Action.FLIP,
+        gates=(Gate.VERIFIED, Gate.CUTOVER_SOAK, Gate.NO_PREVIOUS_RELEASE),
+    ),
+    Edge(
+        source=State.MIRROR_OFF,
+        target=State.DROPPED,
+        action=Action.DROP,
+        gates=(Gate.CONTRACT_SOAK, Gate.NO_UNKNOWN_SESSION, Gate.NOTHING_DEPENDS),
+    ),
+    Edge(source=State.DROPPED, target=State.MIRROR_OFF, action=Action.RESTORE),
+    Edge(
+        source=State.MIRROR_OFF,
+        target=State.READ_CUTOVER,
+        action=Action.FLIP,
+        gates=(Gate.COLUMN_EXISTS,),
+    ),
+    Edge(
+        source=State.READ_CUTOVER,
+        target=State.DUAL_WRITE,
+        action=Action.FLIP,
+        gates=(Gate.VERIFIED_SINCE_MIRROR,),
+    ),
+    Edge(source=State.DUAL_WRITE, target=State.EXPANDED, action=Action.FLIP),
+    # A new installation has nobody to move.
+    Edge(
+        source=State.EXPANDED,
+        target=State.DROPPED,
+        action=Action.CONTRACT_EMPTY,
+        gates=(Gate.TABLES_INTACT, Gate.NO_USERS, Gate.NOTHING_DEPENDS),
+    ),
+)
+
+
+class OutOfOrder(ValueError):
+    """A transition that is not in the table."""
+
+    def __init__(self, source: State, target: str, forward: bool) -> None:
+        word, command = ("advance", "advance_prefs") if forward else ("roll back", "rollback_prefs")
+        reachable = [str(e.target) for e in EDGES if e.source is source and e.forward is forward]
+        then = f"From {source} it can go to {' or '.join(reachable)}" if reachable else (
+            f"From {source} there is nothing to {word} to"
+        )
+        super().__init__(
+            f"Cannot {word} from {source} to {target}: transitions are taken one at a time."
+            f" {then} (manage.py {command} --to STATE)."
+        )
+
+
+def edge(source: State, target: State | None, *, forward: bool) -> Edge:
+    """The transition from `source`, to `target` or to the next state in that direction.
+
+    Raises OutOfOrder, which names those there are.
+    """
+    for candidate in EDGES:
+        if candidate.source is source and candidate.forward is forward:
+            if target in (None, candidate.target):
+                return candidate
+    raise OutOfOrder(source, str(target or "a further state"), forward)
+
+
+class UnknownState(RuntimeError):
+    """Switches and column in a combination that no transition leads to."""
+
+    def __init__(self, route: Route) -> None:
+        super().__init__(
+            f"The switches say {route.name}, but the column they route to was dropped. Turn"
+            " the switches back to what the last transition says; manage.py status_prefs"
+            " prints the commands."
+        )
+
+
+def current_state(alias: str) -> State:
+    """The state of a database, read in one snapshot. Locks nothing.
+
+    Raises MissingSwitch, and UnknownState where switches and column contradict each other.
+    """
+    with connections[alias].cursor() as cursor:
+        cursor.execute(catalog.state())
+        dual_write, read_tables, has_column = cursor.fetchone()
+    route = Route.of(dual_write, read_tables)
+    if route is Route.TABLES:
+        return State.MIRROR_OFF if has_column else State.DROPPED
+    if not has_column:
+        raise UnknownState(route)
+    return next(state for state in State if state.route is route)
+
+
+def last_transition(alias: str, **filters: object) -> Transition | None:
+    """The latest transition on record, or the latest of those that the filters choose."""
+    return Transition.objects.using(alias).filter(**filters).order_by("-id").first()
+
+
+def refuse_to_unexpand(alias: str) -> None:
+    """Raise CommandError with status 4 unless the blob is what everybody reads and writes."""
+    state = current_state(alias)
+    if state is not State.EXPANDED:
+        raise CommandError(
+            f"`migrate prefs zero` would lose preferences: the state is {state}, and the tables"
+            " hold what the blob may not. Run `manage.py rollback_prefs` until the state is expanded.",
+            returncode=4,
+        )

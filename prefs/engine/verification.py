@@ -1,0 +1,86 @@
+"""Verification: compare both stores of every user, and say who differs.
+
+Each chunk is one statement, so one snapshot. A complete run that found nothing is the
+evidence that gates ask for; a sample is none, and neither is a run that had to repair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connections, transaction
+
+from prefs.conf import Settings
+from prefs.engine import transitions
+from prefs.engine.backfill import ColumnGone
+from prefs.engine.evidence import last_settled
+from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
+from prefs.engine.runs import Control, Tally, guarded, take, walk
+from prefs.engine.states import State, current_state
+from prefs.models import Run
+from prefs.sql import copying
+
+Report = Callable[[list[Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What a comparison of some users found; it counts as evidence for nothing."""
+
+    users: int
+    differing: tuple[Any, ...]
+
+
+def verify(
+    alias: str,
+    settings: Settings,
+    control: Control,
+    *,
+    repair: bool = False,
+    report: Report = lambda _: None,
+) -> Run:
+    """Compare all users, or go on with an interrupted comparison that still counts.
+
+    `report` gets the keys of users that differ. With `repair` the mirror of each is
+    overwritten from the primary under the user's row lock. Settles an open flip first.
+    Raises ColumnGone, RunHeld, LeaseLost, LockUnavailable.
+    """
+    transitions.settle_open_flip(alias, control)
+    direction = Direction.of(_state(alias).route)
+    since = last_settled(alias)
+    run = take(Run.Kind.VERIFICATION, Run.Phase.COMPARE, alias, settings, since=since)
+
+    def batch(cursor: Any, after: Any, upto: Any) -> Tally:
+        ids = differing(cursor, after, upto)
+        report(ids)
+        repaired = overwrite_mirror(cursor, ids, direction) if repair else 0
+        return Tally(differing=len(ids), repaired=repaired)
+
+    total = count_users(alias)
+    return guarded(run, alias, lambda: walk(run, alias, settings, control, batch, total))
+
+
+def _state(alias: str) -> State:
+    state = current_state(alias)
+    if state is State.DROPPED:
+        raise ColumnGone
+    return state
+
+
+def verify_sample(alias: str, size: int, *, repair: bool = False) -> Sample:
+    """Compare about `size` users taken at random over the whole table.
+
+    Raises ColumnGone. Locks as `verify`, in one transaction.
+    """
+    direction = Direction.of(_state(alias).route)
+    percent = min(100.0, 100.0 * 1.5 * size / max(1, count_users(alias)) + 0.01)
+    with transaction.atomic(using=alias, durable=True), connections[alias].cursor() as cursor:
+        cursor.execute(copying.random_users(), {"percent": percent, "size": size})
+        ids = [row[0] for row in cursor.fetchall()]
+        cursor.execute(copying.difference_of(), {"ids": ids})
+        found = tuple(row[0] for row in cursor.fetchall())
+        if repair:
+            overwrite_mirror(cursor, found, direction)
+    return Sample(users=len(ids), differing=found)

@@ -1,0 +1,175 @@
+"""Documents in, documents out, by route.
+
+Every write takes the user's row lock in a statement that also reads the two switches, and
+reads and writes preferences in a later statement of the same transaction. Nothing about a
+route is remembered from one transaction to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import DataError, OperationalError, connections, models, router, transaction
+
+from prefs import codec, conf
+from prefs.mapping import topic
+from prefs.routing import Route
+from prefs.sql import documents as sql
+
+# Refused by the JSON parser of PostgreSQL: too deep (54001), or too large (54000).
+_TOO_COMPLEX = ("54000", "54001")
+_AUDIENCE_PAGE = 2_000
+
+
+class UnsupportedIsolation(RuntimeError):
+    """A write under an isolation level at which the protocol does not hold."""
+
+    def __init__(self, level: str) -> None:
+        super().__init__(
+            f"Preferences are written at READ COMMITTED only; this transaction is at"
+            f" {level.upper()}. Nothing was written. Remove the isolation level from the"
+            " database's OPTIONS, the role and the database, or write in a transaction of its own."
+        )
+
+
+class UserPreferencesManager(models.Manager[Any]):
+    """The documents of users, the same in every route.
+
+    A `user_id` is the user model's primary key. Every method raises the user model's
+    DoesNotExist for an unknown user, unless it says otherwise, and MissingSwitch where a
+    switch row is gone.
+    """
+
+    def document(self, user_id: Any) -> Any:
+        """The document of one user, decoded; None for SQL NULL and for JSON null.
+
+        Raises UndecodableDocument and UnprintableDocument; both name the user.
+        """
+        return codec.decode(user_id, self.document_text(user_id))
+
+    def document_text(self, user_id: Any) -> str | None:
+        """The JSON text of one user's document as PostgreSQL has it; None for SQL NULL."""
+        texts = self._texts([user_id])
+        if not texts:
+            raise _no_such_user(user_id)
+        return next(iter(texts.values()))
+
+    def documents(self, user_ids: Iterable[Any]) -> dict[Any, Any]:
+        """The documents of many users, by id; an unknown id is left out."""
+        return {key: codec.decode(key, text) for key, text in self._texts(user_ids).items()}
+
+    def replace(self, user_id: Any, document: Any) -> Any:
+        """Make `document` the document of a user; returns what is stored.
+
+        Takes the user's row lock (FOR NO KEY UPDATE) until the transaction ends. Raises
+        InvalidDocument with every offending leaf that differs from what is stored.
+        """
+        text = codec.encode(user_id, document)
+        return self._write(user_id, sql.REPLACE, text, codec.unknown_leaves(document))
+
+    def merge(self, user_id: Any, patch: Any) -> Any:
+        """Apply an RFC 7396 merge patch, at most 100 deep; returns what is stored.
+
+        The patch is applied in SQL to the document under the user's row lock, so that
+        concurrent merges of different leaves all survive. Locks and errors as `replace`.
+        """
+        text = codec.encode(user_id, patch, max_depth=codec.MAX_PATCH_DEPTH)
+        return self._write(user_id, sql.MERGE, text, codec.unknown_leaves(patch))
+
+    def _texts(self, user_ids: Iterable[Any]) -> dict[Any, str | None]:
+        ids = _keys(user_ids)
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(sql.read(), {"ids": ids})
+            rows = cursor.fetchall()
+        texts: dict[Any, str | None] = {}
+        for key, dual_write, read_tables, text, printable in rows:
+            Route.of(dual_write, read_tables)
+            if not printable:
+                raise codec.UnprintableDocument(key)
+            texts[key] = text
+        return texts
+
+    def _write(self, user_id: Any, incoming: str, text: str, unknown: list[str]) -> Any:
+        alias = self._db or router.db_for_write(self.model, **self._hints)
+        [key] = _keys([user_id])
+        parameters = {
+            "user": key,
+            "input": text,
+            "unknown": unknown,
+            "max_bytes": conf.current().max_document_bytes,
+        }
+        try:
+            # In a caller's transaction this is a savepoint: an error leaves theirs usable.
+            with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+                route = _lock(cursor, key)
+                cursor.execute(sql.write(route, incoming), parameters)
+                stored = _accepted(user_id, cursor.fetchone(), parameters["max_bytes"])
+        except (DataError, OperationalError) as error:
+            cause = error.__cause__
+            state = getattr(cause, "sqlstate", None) or ""
+            if isinstance(error, DataError) or state in _TOO_COMPLEX:
+                message = f"PostgreSQL cannot store it as jsonb ({cause})"
+                raise codec.InvalidDocument(user_id, {"": message}) from error
+            raise
+        return codec.decode(user_id, stored)
+
+
+def _lock(cursor: Any, key: Any) -> Route:
+    """Lock the user's row and return the route that this transaction must take."""
+    cursor.execute(sql.lock(), {"user": key})
+    row = cursor.fetchone()
+    if row is None:
+        raise _no_such_user(key)
+    dual_write, read_tables, isolation = row
+    if isolation != "read committed":
+        raise UnsupportedIsolation(isolation)
+    return Route.of(dual_write, read_tables)
+
+
+def _accepted(user_id: Any, row: Any, max_bytes: int) -> str | None:
+    """The stored text of the writing statement's answer, or the error that it amounts to."""
+    text, refused, size, written = row
+    if refused is not None:
+        raise codec.refusals(user_id, refused)
+    if not written:
+        found = f"its text has {size} bytes" if size is not None else "its text cannot be built"
+        raise codec.InvalidDocument(user_id, {"": f"{found}; expected at most {max_bytes}"})
+    return None if text is None else str(text)
+
+
+def _keys(user_ids: Iterable[Any]) -> list[Any]:
+    field = get_user_model()._meta.pk
+    assert field is not None
+    return [field.get_prep_value(user_id) for user_id in user_ids]
+
+
+def _no_such_user(user_id: Any) -> Exception:
+    model = get_user_model()
+    return model.DoesNotExist(f"There is no user with the key {user_id!r}.")
+
+
+class NotificationPreferencesManager(models.Manager[Any]):
+    """Who wants which message on which channel, the same in every route."""
+
+    def audience(self, channel: str, name: str) -> Iterator[Any]:
+        """The ids of the users who have the topic on, streaming, in key order.
+
+        A flag that is true, or a digest other than `off`; "not set" is not in it. Each page
+        is read by the route of that moment. Raises UnknownTopic, which lists the topics.
+        """
+        return self._pages(sql.audience(topic(channel, name)))
+
+    def _pages(self, statement: str) -> Iterator[Any]:
+        after = None
+        while True:
+            parameters = {"after": after, "limit": _AUDIENCE_PAGE}
+            with connections[self.db].cursor() as cursor:
+                cursor.execute(statement, parameters)
+                route, *rows = cursor.fetchall()
+            Route.of(route[1], route[2])
+            yield from (key for key, _, _ in rows)
+            if len(rows) < _AUDIENCE_PAGE:
+                return
+            after = rows[-1][0]

@@ -1,0 +1,38 @@
+"""The two switches, both off: reads and writes go to the blob, as before."""
+
+from django.db import migrations
+from django.utils import timezone
+from waffle import get_waffle_switch_model
+
+from prefs.routing import SWITCHES
+
+_NOTE = "Part of the preferences migration: turned by advance_prefs and rollback_prefs."
+
+
+def create(apps, schema_editor):
+    switches = get_waffle_switch_model().objects.using(schema_editor.connection.alias)
+    now = timezone.now()
+    switches.bulk_create(
+        [
+            get_waffle_switch_model()(name=n, active=False, note=_NOTE, created=now, modified=now)
+            for n in SWITCHES
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def remove(apps, schema_editor):
+    from prefs.engine.states import refuse_to_unexpand
+
+    refuse_to_unexpand(schema_editor.connection.alias)
+    switches = get_waffle_switch_model().objects.using(schema_editor.connection.alias)
+    switches.filter(name__in=SWITCHES).delete()
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("prefs", "0003_functions"),
+        ("waffle", "0004_update_everyone_nullbooleanfield"),
+    ]
+
+    operations = [migrations.RunPython(create, remove)]

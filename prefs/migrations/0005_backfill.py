@@ -1,0 +1,26 @@
+"""Copies the blobs of a small site at once; for a large one it prints what to run.
+
+Going back, it is the first to be undone, and so the place that refuses: the tables are
+given up only while the blob is what everybody reads and writes.
+"""
+
+from django.db import migrations
+
+from prefs.engine.inline import backfill_inline
+from prefs.engine.states import refuse_to_unexpand
+
+
+def forwards(apps, schema_editor):
+    backfill_inline(schema_editor.connection.alias, say=print)
+
+
+def backwards(apps, schema_editor):
+    refuse_to_unexpand(schema_editor.connection.alias)
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [("prefs", "0004_switches")]
+
+    operations = [migrations.RunPython(forwards, backwards)]

@@ -1,0 +1,250 @@
+"""What gates, drain, drop and restore ask PostgreSQL's catalogs about our tables."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from prefs.mapping import (
+    BLOB_COLUMN,
+    RESIDUE_COLUMN,
+    TOPICS,
+    USER_TABLE,
+    Choice,
+    ClockTime,
+    Flag,
+    Leaf,
+    Shape,
+    WholeNumber,
+    leaves_of,
+)
+from prefs.routing import DUAL_WRITE, READ_TABLES
+from prefs.sql.documents import switch
+from prefs.sql.expressions import literal
+from prefs.sql.names import names
+
+
+@cache
+def state() -> str:
+    """(dual_write, read_tables, whether the blob's column exists), in one snapshot."""
+    n = names()
+    return f"""SELECT {switch(DUAL_WRITE)}, {switch(READ_TABLES)},
+    EXISTS (SELECT FROM pg_attribute WHERE attrelid = {literal(n.users)}::regclass
+      AND attname = {literal(BLOB_COLUMN)} AND NOT attisdropped)"""
+
+
+# --- the drain -----------------------------------------------------------------------
+
+# Row-share and stronger: what a write, and only a write, holds on these tables.
+_WRITING = (
+    "RowShareLock",
+    "RowExclusiveLock",
+    "ShareUpdateExclusiveLock",
+    "ShareLock",
+    "ShareRowExclusiveLock",
+    "ExclusiveLock",
+    "AccessExclusiveLock",
+)
+
+
+@cache
+def writers() -> str:
+    """Transactions that may be writing by a route they read: (virtual transaction, pid).
+
+    Those that hold a lock on the switches and a writer's lock on users or a preference
+    table. Both are taken before the statement's snapshot and kept to the end, so whoever
+    read the switches before a flip committed is listed after it. A prepared transaction
+    has no pid. This is how CREATE INDEX CONCURRENTLY finds whom to wait for.
+    """
+    n = names()
+    tables = ", ".join(
+        f"{literal(table)}::regclass" for table in (n.users, n.user_table, n.notification_table)
+    )
+    return f"""WITH l AS MATERIALIZED (SELECT virtualtransaction, pid, relation, mode FROM pg_locks
+      WHERE locktype = 'relation'
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+    SELECT DISTINCT s.virtualtransaction, s.pid FROM l s
+    WHERE s.relation = {literal(n.switches)}::regclass
+    AND s.pid IS DISTINCT FROM pg_backend_pid()
+    AND EXISTS (SELECT FROM l w WHERE w.virtualtransaction = s.virtualtransaction
+      AND w.relation IN ({tables}) AND w.mode IN ({", ".join(map(literal, _WRITING))}))"""
+
+
+def describe_sessions() -> str:
+    """What the sessions `pids` are doing: (pid, application, state, seconds, statement)."""
+    return """SELECT pid, application_name, state,
+    extract(epoch FROM clock_timestamp() - xact_start)::float, left(query, 200)
+    FROM pg_stat_activity WHERE pid = ANY(%(pids)s::integer[]) ORDER BY pid"""
+
+
+# --- what the gates ask --------------------------------------------------------------
+
+
+def constraint_definition(leaf: Leaf) -> str | None:
+    """The CHECK of a leaf as pg_get_constraintdef prints it; None where it needs none."""
+    column, domain = leaf.column, leaf.domain
+    match domain:
+        case Flag():
+            return None
+        case Choice():
+            values = ", ".join(f"{literal(value)}::text" for value in domain.values)
+            return f"CHECK (({column} = ANY (ARRAY[{values}])))"
+        case WholeNumber():
+            return (
+                f"CHECK ((({column} >= {domain.minimum}) AND ({column} <= {domain.maximum})))"
+            )
+        case Shape():
+            pattern = f"{literal(domain.pattern)}::text"
+            return (
+                f"CHECK ((({column} ~ {pattern}) AND (length({column}) <= {domain.max_length})))"
+            )
+        case ClockTime():
+            pattern = literal(domain.pattern.replace("$", ":00$"))
+            return f"CHECK ((({column})::text ~ {pattern}::text))"
+
+
+_COLUMN_TYPES = {
+    Flag: "boolean",
+    Choice: "text",
+    Shape: "text",
+    WholeNumber: "integer",
+    ClockTime: "time without time zone",
+}
+
+
+def foreign_key_name(table: str) -> str:
+    """The name of a typed table's foreign key to users."""
+    return f"{table}_user_id_fkey"
+
+
+@cache
+def expected_objects(table: str) -> dict[str, str]:
+    """What must be in the database for one typed table: name -> definition."""
+    n = names()
+    users, key = n.users.strip('"'), n.key.strip('"')
+    found = {
+        "column user_id": f"{n.key_type} not null",
+        f"constraint {table}_pkey": "PRIMARY KEY (user_id)",
+        f"constraint {foreign_key_name(table)}": f"FOREIGN KEY (user_id) REFERENCES {users}({key})"
+        " ON UPDATE CASCADE ON DELETE CASCADE",
+    }
+    if table == USER_TABLE:
+        found[f"column {RESIDUE_COLUMN}"] = "jsonb"
+    for leaf in leaves_of(table):
+        found[f"column {leaf.column}"] = _COLUMN_TYPES[type(leaf.domain)]
+        definition = constraint_definition(leaf)
+        if definition:
+            found[f"constraint {table}_{leaf.column}_domain"] = definition
+        if leaf in TOPICS.values():
+            found[f"index prefs_{leaf.column}"] = "valid"
+    found[f"index {table}_pkey"] = "valid"
+    return found
+
+
+def actual_objects() -> str:
+    """The same of the catalogs, for `table`: (name, definition)."""
+    return """SELECT 'column ' || attname, format_type(atttypid, atttypmod)
+      || CASE WHEN attnotnull THEN ' not null' ELSE '' END
+    FROM pg_attribute WHERE attrelid = %(table)s::regclass AND attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT 'constraint ' || conname, pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE conrelid = %(table)s::regclass AND contype NOT IN ('n', 't')
+    UNION ALL
+    SELECT 'index ' || c.relname,
+      CASE WHEN i.indisvalid AND i.indisready THEN 'valid' ELSE 'invalid' END
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = %(table)s::regclass"""
+
+
+def function_bodies() -> str:
+    """The functions named `names`: (name, body)."""
+    return "SELECT proname, prosrc FROM pg_proc WHERE proname = ANY(%(names)s::text[])"
+
+
+def stored_settings() -> str:
+    """Every stored value of the settings `names` that a session here could start with.
+
+    (where it is set, name, value): the server, this database, a role.
+    """
+    return """SELECT 'server', name, reset_val FROM pg_settings WHERE name = ANY(%(names)s::text[])
+    UNION ALL
+    SELECT 'session', name, setting FROM pg_settings WHERE name = ANY(%(names)s::text[])
+    UNION ALL
+    SELECT concat_ws(' in ', 'role ' || coalesce(r.rolname, 'any'),
+        'database ' || coalesce(d.datname, 'any')),
+      split_part(c, '=', 1), split_part(c, '=', 2)
+    FROM pg_db_role_setting s
+    LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase,
+    LATERAL unnest(s.setconfig) c
+    WHERE (s.setdatabase = 0 OR d.datname = current_database())
+    AND split_part(c, '=', 1) = ANY(%(names)s::text[])"""
+
+
+@cache
+def subscribed_tables() -> str:
+    """Those of our tables that logical replication applies changes into: (table)."""
+    n = names()
+    return f"""SELECT srrelid::regclass::text FROM pg_subscription_rel
+    WHERE srrelid IN ({literal(n.users)}::regclass, {literal(n.user_table)}::regclass,
+      {literal(n.notification_table)}::regclass) ORDER BY 1"""
+
+
+def sessions() -> str:
+    """Client sessions of this database but our own: (pid, application, user, client)."""
+    return """SELECT pid, coalesce(application_name, ''), usename, coalesce(client_addr::text, 'local')
+    FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'
+    AND pid <> pg_backend_pid() ORDER BY pid"""
+
+
+@cache
+def dependents() -> str:
+    """What would be lost or broken with the column: (description).
+
+    Its default and its indexes are not listed: restore brings them back.
+    """
+    n = names()
+    return f"""SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
+    FROM pg_depend d
+    JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = {literal(n.users)}::regclass
+    AND a.attname = {literal(BLOB_COLUMN)}
+    AND NOT EXISTS (SELECT FROM pg_attrdef f WHERE d.classid = 'pg_attrdef'::regclass
+      AND f.oid = d.objid AND f.adrelid = a.attrelid AND f.adnum = a.attnum)
+    AND NOT EXISTS (SELECT FROM pg_index i LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid
+      WHERE d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid AND k.oid IS NULL)
+    AND NOT EXISTS (SELECT FROM pg_constraint k WHERE d.classid = 'pg_constraint'::regclass
+      AND k.oid = d.objid AND k.contype = 'n')
+    ORDER BY 1"""
+
+
+@cache
+def column_definition() -> str:
+    """How the column is made: (type, default, not null, comment, index definitions)."""
+    n = names()
+    return f"""SELECT format_type(a.atttypid, a.atttypmod), pg_get_expr(f.adbin, f.adrelid),
+    a.attnotnull, col_description(a.attrelid, a.attnum),
+    ARRAY(SELECT DISTINCT pg_get_indexdef(i.indexrelid) FROM pg_depend d
+      JOIN pg_index i ON i.indexrelid = d.objid
+      WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+      AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum ORDER BY 1)
+    FROM pg_attribute a LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+    WHERE a.attrelid = {literal(n.users)}::regclass AND a.attname = {literal(BLOB_COLUMN)}
+    AND NOT a.attisdropped"""
+
+
+@cache
+def users_estimate() -> str:
+    """About how many users there are, from the planner's statistics: never a full scan."""
+    n = names()
+    return f"SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = {literal(n.users)}::regclass"
+
+
+@cache
+def users_up_to() -> str:
+    """How many users there are, counting no further than `limit`."""
+    n = names()
+    return f"SELECT count(*) FROM (SELECT FROM {n.users} LIMIT %(limit)s) u"
+
+
+def set_switch() -> str:
+    """Turn the switch `name` to `active`."""
+    return f"UPDATE {names().switches} SET active = %(active)s, modified = now() WHERE name = %(name)s"
+

@@ -1,0 +1,180 @@
+"""What backfill, catch-up, verification and restore run, over a key range or a list of ids.
+
+Copying forward inserts rows that are missing, and locks no user: whatever it misses the
+difference finds. Overwriting takes the users' row locks first, in key order, as every
+write does.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
+from prefs.routing import DUAL_WRITE, READ_TABLES
+from prefs.sql.documents import columns_of, switch, upsert
+from prefs.sql.expressions import any_leaf_fits, document, quarantined, same, typed
+from prefs.sql.names import names, quote
+
+
+def _range(alias: str) -> str:
+    n = names()
+    key = f"{alias}.{n.key}"
+    return (
+        f"(%(after)s::{n.key_type} IS NULL OR {key} > %(after)s::{n.key_type})"
+        f" AND {key} <= %(upto)s::{n.key_type}"
+    )
+
+
+@cache
+def chunk_end() -> str:
+    """The last key and the size of the next `size` users after key `after`: one row."""
+    n = names()
+    return f"""WITH c AS (
+      SELECT u.{n.key} AS key FROM {n.users} u
+      WHERE %(after)s::{n.key_type} IS NULL OR u.{n.key} > %(after)s::{n.key_type}
+      ORDER BY u.{n.key} LIMIT %(size)s)
+    SELECT (SELECT c.key FROM c ORDER BY c.key DESC LIMIT 1), (SELECT count(*) FROM c)"""
+
+
+@cache
+def copy_missing() -> str:
+    """Copy the users of a key range that lack typed rows, while the blob is the primary.
+
+    (user rows, notification rows, dual_write, read_tables). The statement itself names the
+    switches, so a flip's drain waits for it; where the tables are the primary by then it
+    copies nothing.
+    """
+    n = names()
+    inserts = [
+        f"""INSERT INTO {quote(table)} (user_id, {", ".join(columns_of(table))})
+    SELECT t.user_id, {", ".join(f"t.{column}" for column in columns_of(table))} FROM typed t
+    ON CONFLICT (user_id) DO NOTHING RETURNING user_id"""
+        for table in (USER_TABLE, NOTIFICATION_TABLE)
+    ]
+    return f"""WITH source AS (
+      SELECT u.{n.key} AS user_id, u.{n.blob} AS doc FROM {n.users} u
+      WHERE {_range("u")} AND NOT {switch(READ_TABLES)} AND NOT (
+        EXISTS (SELECT FROM {n.user_table} p WHERE p.user_id = u.{n.key})
+        AND EXISTS (SELECT FROM {n.notification_table} n WHERE n.user_id = u.{n.key}))
+      ORDER BY u.{n.key}),
+    typed AS MATERIALIZED ({typed("source")}),
+    user_row AS ({inserts[0]}),
+    notification_row AS ({inserts[1]})
+    SELECT (SELECT count(*) FROM user_row), (SELECT count(*) FROM notification_row),
+    {switch(DUAL_WRITE)}, {switch(READ_TABLES)}"""
+
+
+@cache
+def overwrite_tables() -> str:
+    """Write the blobs of the users `ids` to the tables, under their row locks: (user id).
+
+    One statement: the lock returns the blob of the row it locked, and the upsert meets the
+    typed row as it is, even one newer than the snapshot.
+    """
+    n = names()
+    return f"""WITH source AS MATERIALIZED (
+      SELECT u.{n.key} AS user_id, u.{n.blob} AS doc FROM {n.users} u
+      WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[])
+      ORDER BY u.{n.key} FOR NO KEY UPDATE OF u),
+    {_upserts()}"""
+
+
+@cache
+def lock_users() -> str:
+    """Take the row locks of the users `ids`, in key order: (user id, dual_write, read_tables).
+
+    It names the switches, as every write does, so that a flip's drain waits for this too.
+    """
+    n = names()
+    return f"""SELECT u.{n.key}, {switch(DUAL_WRITE)}, {switch(READ_TABLES)} FROM {n.users} u WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[])
+    ORDER BY u.{n.key} FOR NO KEY UPDATE OF u"""
+
+
+@cache
+def overwrite_blob() -> str:
+    """Write the documents of the users `ids`, locked by an earlier statement, to the blob."""
+    n = names()
+    return f"""WITH d AS MATERIALIZED (
+      SELECT u.{n.key} AS user_id, {document("p", "n")} AS doc {_joined()}
+      WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]))
+    UPDATE {n.users} u SET {n.blob} = d.doc FROM d
+    WHERE u.{n.key} = d.user_id AND NOT ({same(f"u.{n.blob}", "d.doc")})"""
+
+
+@cache
+def settle_tables() -> str:
+    """Give the locked users `ids` the typed rows that their documents call for.
+
+    Only where a row is missing, or the residue holds a leaf that belongs in its column:
+    neither changes what the user's document reads as.
+    """
+    n = names()
+    return f"""WITH source AS MATERIALIZED (
+      SELECT u.{n.key} AS user_id, {document("p", "n")} AS doc {_joined()}
+      WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND ({_unsettled()})),
+    {_upserts()}"""
+
+
+def _upserts() -> str:
+    """CTEs that upsert `source` into both tables, one after the other, and their counts."""
+    after = "(SELECT t.* FROM typed t WHERE (SELECT count(*) FROM user_row) >= 0) s"
+    return f"""typed AS MATERIALIZED ({typed("source")}),
+    user_row AS ({upsert(USER_TABLE, "typed s")}),
+    notification_row AS ({upsert(NOTIFICATION_TABLE, after)})
+    SELECT (SELECT count(*) FROM user_row), (SELECT count(*) FROM notification_row)"""
+
+
+def _joined() -> str:
+    n = names()
+    return f"""FROM {n.users} u
+      LEFT JOIN {n.user_table} p ON p.user_id = u.{n.key}
+      LEFT JOIN {n.notification_table} n ON n.user_id = u.{n.key}"""
+
+
+@cache
+def difference() -> str:
+    """Users of a key range whose two stores differ, in key order: (user id).
+
+    They differ where a row is missing, where the document is not the blob byte for byte,
+    or where the residue holds a leaf that belongs in its column.
+    """
+    n = names()
+    return f"""SELECT u.{n.key} {_joined()} WHERE {_range("u")} AND ({_differs()})
+    ORDER BY u.{n.key}"""
+
+
+@cache
+def difference_of() -> str:
+    """The same for the users `ids`, wherever their keys are."""
+    n = names()
+    return f"""SELECT u.{n.key} {_joined()}
+    WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND ({_differs()}) ORDER BY u.{n.key}"""
+
+
+def _differs() -> str:
+    n = names()
+    return f"""NOT ({same(document("p", "n"), f"u.{n.blob}")}) OR {_unsettled()}"""
+
+
+def _unsettled() -> str:
+    n = names()
+    return f"""p.user_id IS NULL OR n.user_id IS NULL
+      OR (p.{n.residue} IS NOT NULL AND {any_leaf_fits(f"p.{n.residue}")})"""
+
+
+@cache
+def quarantine_counts() -> str:
+    """Quarantined leaves over all users: (leaf, how many), most first."""
+    n = names()
+    return f"""SELECT q.leaf, count(*) FROM {n.user_table} p,
+    LATERAL ({quarantined(f"p.{n.residue}")}) q
+    WHERE p.{n.residue} IS NOT NULL GROUP BY q.leaf ORDER BY 2 DESC, 1"""
+
+
+@cache
+def random_users() -> str:
+    """About `percent` of all users, at random: (user id)."""
+    n = names()
+    return f"""SELECT u.{n.key} FROM {n.users} u TABLESAMPLE BERNOULLI (%(percent)s)
+    LIMIT %(size)s"""
+

@@ -1,0 +1,223 @@
+"""What the managers run: one statement to read, and two to write.
+
+A write is a locking statement and then a writing statement, in one transaction. The
+locking statement names both switch rows and takes the user's row lock. The writing
+statement is a later one on purpose: after waiting for a lock PostgreSQL refreshes the
+locked row alone, so a typed row read together with the lock could be an old one.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from prefs.mapping import (
+    LEAVES,
+    NOTIFICATION_TABLE,
+    RESIDUE_COLUMN,
+    USER_TABLE,
+    Leaf,
+    Shape,
+    leaves_of,
+)
+from prefs.routing import DUAL_WRITE, READ_TABLES, Route
+from prefs.sql.expressions import (
+    document,
+    literal,
+    path_literal,
+    quarantined,
+    same,
+    typed,
+    typed_value,
+)
+from prefs.sql.functions import BLOB_MISSING, DOCUMENT_TEXT, MERGE_PATCH
+from prefs.sql.names import names, quote
+
+
+def switch(name: str) -> str:
+    """The value of one switch as a scalar subquery; NULL where its row is missing."""
+    return f"(SELECT w.active FROM {names().switches} w WHERE w.name = {literal(name)})"
+
+
+def _gone() -> str:
+    """What the blob's name binds to where the column is gone.
+
+    An inner query that names the blob finds it in its own users table first, and in this
+    outer item once the column no longer exists: one statement, valid in both times.
+    """
+    return f"CROSS JOIN (SELECT {BLOB_MISSING}() AS {names().blob}) gone"
+
+
+def _route() -> str:
+    return f"""CROSS JOIN (SELECT {switch(DUAL_WRITE)} AS dual_write,
+      {switch(READ_TABLES)} AS read_tables) r"""
+
+
+def _tables_document(user: str) -> str:
+    n = names()
+    return f"""(SELECT {document("p", "n")} FROM (SELECT) one
+      LEFT JOIN {n.user_table} p ON p.user_id = {user}
+      LEFT JOIN {n.notification_table} n ON n.user_id = {user})"""
+
+
+@cache
+def read() -> str:
+    """Documents of `ids`: (user id, dual_write, read_tables, text, printable), any order.
+
+    The text is NULL for SQL NULL, and where it cannot be built, which `printable` tells.
+    """
+    n = names()
+    return f"""SELECT d.key, d.dual_write, d.read_tables, d.body, d.doc IS NULL OR d.body IS NOT NULL
+    FROM (SELECT s.*, {DOCUMENT_TEXT}(s.doc) AS body FROM (
+      SELECT u.{n.key} AS key, r.dual_write, r.read_tables,
+        CASE WHEN r.read_tables THEN {_tables_document(f"u.{n.key}")}
+        WHEN NOT r.read_tables THEN
+          (SELECT {n.blob} FROM {n.users} x WHERE x.{n.key} = u.{n.key})
+        END AS doc
+      FROM {n.users} u {_route()} {_gone()}
+      WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) OFFSET 0) s OFFSET 0) d"""
+
+
+@cache
+def lock() -> str:
+    """Lock the row of `user`: (dual_write, read_tables, isolation level), or no row.
+
+    FOR NO KEY UPDATE, which foreign-key checks do not wait for.
+    """
+    n = names()
+    return f"""SELECT {switch(DUAL_WRITE)}, {switch(READ_TABLES)},
+    current_setting('transaction_isolation')
+    FROM {n.users} u WHERE u.{n.key} = %(user)s::{n.key_type} FOR NO KEY UPDATE OF u"""
+
+
+# How the writing statement makes the new document of what is stored and what came in.
+REPLACE = f"""CASE WHEN %(input)s::jsonb = 'null' AND stored.doc IS NULL THEN NULL
+      ELSE %(input)s::jsonb END"""
+MERGE = f"{MERGE_PATCH}(stored.doc, %(input)s::jsonb)"
+
+
+@cache
+def write(route: Route, incoming: str) -> str:
+    """Write the document of the locked `user`: (its text, what was refused or NULL, size, written).
+
+    Takes `user`, `input` (JSON text), `unknown` (dotted leaves whose new value failed a
+    test that PostgreSQL cannot make) and `max_bytes`. Where a leaf is refused, or the text
+    has grown past `max_bytes` or cannot be built, nothing is written. Only leaves that differ from what is
+    stored can be refused. Writes go in one order: users, then the two tables.
+    """
+    n = names()
+    stored = _tables_document("%(user)s::" + n.key_type)
+    if not route.reads_tables:
+        stored = f"(SELECT u.{n.blob} FROM {n.users} u WHERE u.{n.key} = %(user)s::{n.key_type})"
+    parts = [
+        f"stored AS MATERIALIZED (SELECT {stored} AS doc)",
+        f"incoming AS MATERIALIZED (SELECT %(user)s::{n.key_type} AS user_id,"
+        f" {incoming} AS doc FROM stored)",
+        f"sized AS MATERIALIZED (SELECT {DOCUMENT_TEXT}(i.doc) AS body FROM incoming i)",
+        f"typed AS MATERIALIZED ({typed('incoming')})",
+        f"refused AS MATERIALIZED ({_refused()})",
+        f"allowed AS MATERIALIZED ({_allowed()})",
+    ]
+    before = "TRUE"
+    if route.writes_blob:
+        parts.append(f"blob AS ({_update_blob()})")
+        before = _after("blob")
+    if route.writes_tables:
+        source = f"(SELECT a.* FROM allowed a WHERE {before}) s"
+        parts.append(f"user_row AS ({upsert(USER_TABLE, source)})")
+        source = f"(SELECT a.* FROM allowed a WHERE {_after('user_row')}) s"
+        parts.append(f"notification_row AS ({upsert(NOTIFICATION_TABLE, source)})")
+    ctes = ",\n  ".join(parts)
+    return f"""WITH {ctes}
+  SELECT s.body, (SELECT jsonb_agg(jsonb_build_object('leaf', f.leaf, 'value', f.value,
+    'expected', f.expected) ORDER BY f.leaf) FROM refused f)::text,
+    octet_length(s.body), EXISTS (SELECT FROM allowed) FROM sized s"""
+
+
+def _after(cte: str) -> str:
+    # Counting its rows makes one write finish before the next begins.
+    return f"(SELECT count(*) FROM {cte}) >= 0"
+
+
+def _refused() -> str:
+    tested = [leaf for leaf in LEAVES if isinstance(leaf.domain, Shape) and leaf.domain.known]
+    unknown = ", ".join(
+        f"({literal(leaf.dotted)}, {path_literal(leaf.path)}::text[],"
+        f" {literal(leaf.domain.expected)})"
+        for leaf in tested
+    )
+    return f"""SELECT e.leaf, e.value, e.expected
+    FROM stored, incoming, typed t, LATERAL (
+      {quarantined("t.residue")}
+      UNION ALL
+      SELECT k.leaf, k.path, t.doc_value, k.expected FROM (VALUES {unknown})
+        k(leaf, path, expected), LATERAL (SELECT incoming.doc #> k.path AS doc_value) t
+      WHERE k.leaf = ANY(%(unknown)s::text[])
+    ) e(leaf, path, value, expected)
+    WHERE NOT ({same("e.value", "stored.doc #> e.path")})"""
+
+
+def _allowed() -> str:
+    """The typed row to write; `octet_length` is compared last, and only where it grew."""
+    columns = ", ".join(f"t.{quote(leaf.column)}" for leaf in LEAVES)
+    return f"""SELECT t.user_id, i.doc, {columns}, t.{quote(RESIDUE_COLUMN)}
+    FROM typed t, incoming i, stored o, sized s
+    WHERE NOT EXISTS (SELECT FROM refused)
+    AND (i.doc IS NULL OR octet_length(s.body) <= %(max_bytes)s
+      OR octet_length(s.body) <= octet_length({DOCUMENT_TEXT}(o.doc)))"""
+
+
+def _update_blob() -> str:
+    n = names()
+    return f"""UPDATE {n.users} u SET {n.blob} = a.doc FROM allowed a
+    WHERE u.{n.key} = a.user_id AND NOT ({same(f"u.{n.blob}", "a.doc")}) RETURNING 1"""
+
+
+def columns_of(table: str) -> tuple[str, ...]:
+    """The columns of a typed table after user_id, quoted, in order."""
+    columns = tuple(quote(leaf.column) for leaf in leaves_of(table))
+    return (*columns, quote(RESIDUE_COLUMN)) if table == USER_TABLE else columns
+
+
+def upsert(table: str, source: str) -> str:
+    """A full-row upsert of `source` (aliased s), which leaves equal rows unwritten."""
+    columns = columns_of(table)
+    old = ", ".join(f"d.{column}" for column in columns)
+    new = ", ".join(f"excluded.{column}" for column in columns)
+    return f"""INSERT INTO {quote(table)} AS d (user_id, {", ".join(columns)})
+    SELECT s.user_id, {", ".join(f"s.{column}" for column in columns)} FROM {source}
+    ON CONFLICT (user_id) DO UPDATE SET {", ".join(f"{c} = excluded.{c}" for c in columns)}
+    WHERE NOT record_image_eq(ROW({old}), ROW({new})) RETURNING 1"""
+
+
+def _is_wanted(leaf: Leaf) -> str:
+    """What follows a typed value to ask whether it wants messages."""
+    wanted: tuple[str, ...] = getattr(leaf.domain, "wanted", ())
+    return f" IN ({', '.join(map(literal, wanted))})" if wanted else ""
+
+
+@cache
+def audience(leaf: Leaf) -> str:
+    """The next `limit` users after key `after` who want the topic: (user id).
+
+    Also gives a first row (NULL, dual_write, read_tables), so that the route is checked in
+    the same snapshot. The store that is not read is never scanned.
+    """
+    n = names()
+    value = typed_value(leaf.domain, f"({n.blob} #> {path_literal(leaf.path)})")
+    wants = f"({value}){_is_wanted(leaf)}"
+    blob = f"(SELECT {wants} FROM {n.users} x WHERE x.{n.key} = u.{n.key})"
+    after = f"(%(after)s::{n.key_type} IS NULL OR {{key}} > %(after)s::{n.key_type})"
+    return f"""WITH r AS MATERIALIZED (SELECT {switch(DUAL_WRITE)} AS dual_write,
+      {switch(READ_TABLES)} AS read_tables)
+    (SELECT NULL::{n.key_type} AS user_id, r.dual_write, r.read_tables FROM r)
+    UNION ALL
+    (SELECT a.user_id, NULL, NULL FROM (
+      (SELECT n.user_id FROM {n.notification_table} n
+        WHERE (SELECT r.read_tables FROM r) AND n.{quote(leaf.column)}{_is_wanted(leaf)}
+        AND {after.format(key="n.user_id")} ORDER BY n.user_id LIMIT %(limit)s)
+      UNION ALL
+      (SELECT u.{n.key} FROM {n.users} u {_gone()}
+        WHERE NOT (SELECT r.read_tables FROM r) AND {blob}
+        AND {after.format(key=f"u.{n.key}")} ORDER BY u.{n.key} LIMIT %(limit)s)
+    ) a(user_id))"""
+

@@ -1,0 +1,214 @@
+"""The mapping as SQL expressions: blob to typed columns and residue, and back.
+
+The invariant everything rests on: `document(typed(blob))` is the same jsonb as `blob`,
+byte for byte, for every value PostgreSQL can store, SQL NULL included. A leaf is taken
+into its column only where the column gives back exactly the same JSON; all else stays in
+the residue, unchanged. Nothing here turns a whole document into text (a small document of
+huge numbers has a text that PostgreSQL cannot build), and nothing can raise: `CASE` keeps
+every cast behind the test that makes it safe.
+"""
+
+from __future__ import annotations
+
+from prefs.mapping import (
+    LEAVES,
+    NOTIFICATION_TABLE,
+    RESIDUE_COLUMN,
+    TREE,
+    USER_TABLE,
+    Choice,
+    ClockTime,
+    Domain,
+    Flag,
+    Leaf,
+    Node,
+    Shape,
+    WholeNumber,
+    inner_nodes,
+)
+from prefs.sql.names import quote
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def path_literal(path: tuple[str, ...]) -> str:
+    """A jsonb path as an SQL array literal; the names of the mapping need no quoting."""
+    return literal("{" + ",".join(path) + "}")
+
+
+def same(left: str, right: str) -> str:
+    """Whether two jsonb values are the same bytes, NULLs included (jsonb `=` has 1 = 1.0)."""
+    return f"record_image_eq(ROW({left}), ROW({right}))"
+
+
+# --- blob to tables ------------------------------------------------------------------
+
+
+def typed_value(domain: Domain, value: str) -> str:
+    """The typed column's value for the jsonb expression `value`, NULL where it does not fit."""
+    text = f"({value} #>> '{{}}')"
+    match domain:
+        case Flag():
+            return f"CASE {value} WHEN 'true'::jsonb THEN true WHEN 'false'::jsonb THEN false END"
+        case Choice():
+            # jsonb equality is exact for strings, and needs no text.
+            whens = " ".join(
+                f"""WHEN '"{choice}"'::jsonb THEN {literal(choice)}""" for choice in domain.values
+            )
+            return f"CASE {value} {whens} END"
+        case WholeNumber():
+            fits = f"{text}::integer BETWEEN {domain.minimum} AND {domain.maximum}"
+            result = f"CASE WHEN {fits} THEN {text}::integer END"
+            shape = f"{text} ~ '^-?[0-9]{{1,9}}$'"
+        case Shape():
+            result = text
+            shape = f"{text} ~ {literal(domain.pattern)}"
+            shape += f" AND char_length({text}) <= {domain.max_length}"
+        case ClockTime():
+            result = f"{text}::time"
+            shape = f"{text} ~ {literal(domain.pattern)}"
+    tested = f"CASE WHEN {shape} THEN {result} END"
+    return f"CASE WHEN jsonb_typeof({value}) = {literal(domain.json_type)} THEN {tested} END"
+
+
+def _alias(node: Node) -> str:
+    return quote("_".join(("at", *node.path)))
+
+
+def typed(source: str) -> str:
+    """A SELECT of (user_id, typed columns, residue) for `source`, a table (user_id, doc).
+
+    The OFFSET 0 keep each stage computed once: PostgreSQL would otherwise fold a stage
+    into every place that names it, and extract the same leaf again for each.
+    """
+    objects = ", ".join(
+        f"{_at('s.doc', node.path)} AS {_alias(node)}"
+        for node in inner_nodes()
+    )
+    parent = {leaf.dotted: _alias(node) for node in inner_nodes() for leaf in node.leaves}
+    columns = ",\n      ".join(
+        f"{typed_value(leaf.domain, f'(o.{parent[leaf.dotted]} -> {literal(leaf.name)})')}"
+        f" AS {quote(leaf.column)}"
+        for leaf in LEAVES
+    )
+    return f"""SELECT t.*, {_residue(TREE)} AS {quote(RESIDUE_COLUMN)}
+    FROM (SELECT o.*,
+      {columns}
+      FROM (SELECT s.user_id, {objects} FROM {source} s OFFSET 0) o OFFSET 0) t"""
+
+
+def _residue(node: Node) -> str:
+    """What is left of the object at `node` once the accepted leaves are taken out.
+
+    NULL where nothing is left. An object that was empty already is kept: it would not
+    come back by itself.
+    """
+    here = f"t.{_alias(node)}"
+    taken = [
+        f"CASE WHEN t.{quote(leaf.column)} IS NOT NULL THEN {literal(leaf.name)} END"
+        for leaf in node.leaves
+    ]
+    kept = ""
+    for child in node.nodes:
+        below = f"t.{_alias(child)}"
+        taken.append(f"CASE WHEN jsonb_typeof({below}) = 'object' THEN {literal(child.name)} END")
+        left = _residue(child)
+        kept += (
+            f" || CASE WHEN jsonb_typeof({below}) = 'object' AND ({left}) IS NOT NULL"
+            f" THEN jsonb_build_object({literal(child.name)}, {left}) ELSE '{{}}' END"
+        )
+    rest = f"NULLIF(({here} - ARRAY[{', '.join(taken)}]){kept}, '{{}}')"
+    return (
+        f"CASE WHEN jsonb_typeof({here}) = 'object' AND {here} <> '{{}}' THEN {rest}"
+        f" ELSE {here} END"
+    )
+
+
+# --- tables to blob ------------------------------------------------------------------
+
+
+def _json_value(leaf: Leaf, row: str) -> str:
+    column = f"{row}.{quote(leaf.column)}"
+    return f"left({column}::text, 5)" if isinstance(leaf.domain, ClockTime) else column
+
+
+def _set_leaves(node: Node, rows: dict[str, str]) -> str:
+    """The object of the set leaves at and below `node`, NULL where none is set."""
+    pairs = [f"{literal(leaf.name)}, {_json_value(leaf, rows[leaf.table])}" for leaf in node.leaves]
+    pairs += [f"{literal(child.name)}, {_set_leaves(child, rows)}" for child in node.nodes]
+    return f"NULLIF(jsonb_strip_nulls(jsonb_build_object({', '.join(pairs)})), '{{}}')"
+
+
+def _with_residue(node: Node, rows: dict[str, str], residue: str) -> str:
+    """The residue at `node` with the set leaves put back into it."""
+    pairs = ", ".join(
+        f"{literal(leaf.name)}, {_json_value(leaf, rows[leaf.table])}" for leaf in node.leaves
+    )
+    base = f"CASE WHEN jsonb_typeof({residue}) = 'object' THEN {residue} ELSE '{{}}' END"
+    parts = [base]
+    if pairs:
+        parts.append(f"jsonb_strip_nulls(jsonb_build_object({pairs}))")
+    for child in node.nodes:
+        below = _with_residue(child, rows, f"({residue} -> {literal(child.name)})")
+        parts.append(
+            f"CASE WHEN {_set_leaves(child, rows)} IS NULL THEN '{{}}'"
+            f" ELSE jsonb_build_object({literal(child.name)}, {below}) END"
+        )
+    return f"({' || '.join(parts)})"
+
+
+def document(user_row: str, notification_row: str) -> str:
+    """The document of a user, from the aliases of their two (left-joined) typed rows.
+
+    No row reads as `{}`; a row of NULLs is a blob that was SQL NULL.
+    """
+    rows = {USER_TABLE: user_row, NOTIFICATION_TABLE: notification_row}
+    residue = f"{user_row}.{quote(RESIDUE_COLUMN)}"
+    leaves = _set_leaves(TREE, rows)
+    return f"""CASE
+      WHEN {user_row}.user_id IS NULL THEN COALESCE({leaves}, '{{}}')
+      WHEN {residue} IS NULL THEN {leaves}
+      WHEN {leaves} IS NULL THEN {residue}
+      ELSE {_with_residue(TREE, rows, residue)}
+    END"""
+
+
+# --- quarantine ----------------------------------------------------------------------
+
+
+def quarantined(residue: str) -> str:
+    """A SELECT of (leaf, path, value, expected), a row for each mapped leaf in `residue`.
+
+    Where a parent is not an object there is one row, at that parent's path.
+    """
+    rows = [
+        (node.dotted, node.path, "an object", f"{_at(residue, node.path)}")
+        for node in inner_nodes()
+    ]
+    entries = [
+        f"({literal(dotted)}, {path_literal(path)}::text[], {literal(expected)},"
+        f" CASE WHEN jsonb_typeof({value}) <> 'object' THEN {value} END)"
+        for dotted, path, expected, value in rows
+    ]
+    entries += [
+        f"({literal(leaf.dotted)}, {path_literal(leaf.path)}::text[],"
+        f" {literal(leaf.domain.expected)}, {_at(residue, leaf.path)})"
+        for leaf in LEAVES
+    ]
+    values = ",\n      ".join(entries)
+    return f"""SELECT q.leaf, q.path, q.value, q.expected FROM (VALUES
+      {values}) q(leaf, path, expected, value) WHERE q.value IS NOT NULL"""
+
+
+def _at(value: str, path: tuple[str, ...]) -> str:
+    return f"({value} #> {path_literal(path)})" if path else value
+
+
+def any_leaf_fits(residue: str) -> str:
+    """Whether `residue` holds a leaf that its column could take: a row that is not canonical."""
+    columns = ", ".join(f"f.{quote(leaf.column)}" for leaf in LEAVES)
+    source = f"(SELECT 0 AS user_id, {residue} AS doc)"
+    return f"(SELECT num_nonnulls({columns}) > 0 FROM ({typed(source)}) f)"

@@ -1,0 +1,71 @@
+"""The functions that expand installs in the database, and the statements that install them."""
+
+from __future__ import annotations
+
+MERGE_PATCH = "prefs_merge_patch"
+BLOB_MISSING = "prefs_blob_missing"
+DOCUMENT_TEXT = "prefs_document_text"
+
+# RFC 7396 (JSON Merge Patch), section 2, one level a call. It recurses, so its caller
+# bounds the depth of the patch.
+CREATE_MERGE_PATCH = f"""
+CREATE OR REPLACE FUNCTION {MERGE_PATCH}(target jsonb, patch jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $function$
+DECLARE
+  result jsonb;
+  member record;
+BEGIN
+  IF jsonb_typeof(patch) <> 'object' THEN
+    RETURN patch;
+  END IF;
+  result := CASE WHEN jsonb_typeof(target) = 'object' THEN target ELSE '{{}}'::jsonb END;
+  FOR member IN SELECT p.key, p.value FROM jsonb_each(patch) p LOOP
+    CASE jsonb_typeof(member.value)
+      WHEN 'null' THEN
+        result := result - member.key;
+      WHEN 'object' THEN
+        result := result || jsonb_build_object(
+          member.key, {MERGE_PATCH}(result -> member.key, member.value));
+      ELSE
+        result := result || jsonb_build_object(member.key, member.value);
+    END CASE;
+  END LOOP;
+  RETURN result;
+END
+$function$
+""".strip()
+
+# A read binds the blob late, so that it is valid with the column and without. This is what
+# it binds to where the column is gone. It is STABLE, not IMMUTABLE, so that the planner
+# leaves it alone, and it raises, so that a switch turned back behind our back reads as an
+# error and never as an empty document.
+CREATE_BLOB_MISSING = f"""
+CREATE OR REPLACE FUNCTION {BLOB_MISSING}() RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $function$
+BEGIN
+  RAISE EXCEPTION 'the switches route preferences to a column that was dropped'
+    USING ERRCODE = 'undefined_column',
+          HINT = 'Run manage.py status_prefs; manage.py rollback_prefs restores the column.';
+END
+$function$
+""".strip()
+
+# 9,000 numbers of 130,000 digits are 2.5 KB of jsonb and more text than PostgreSQL can
+# build. Caught here, that spoils no caller's transaction; the reader names the user.
+CREATE_DOCUMENT_TEXT = f"""
+CREATE OR REPLACE FUNCTION {DOCUMENT_TEXT}(doc jsonb) RETURNS text
+LANGUAGE plpgsql STABLE STRICT AS $function$
+BEGIN
+  RETURN doc::text;
+EXCEPTION WHEN program_limit_exceeded OR out_of_memory THEN
+  RETURN NULL;
+END
+$function$
+""".strip()
+
+FUNCTIONS = {
+    DOCUMENT_TEXT: CREATE_DOCUMENT_TEXT,
+    MERGE_PATCH: CREATE_MERGE_PATCH,
+    BLOB_MISSING: CREATE_BLOB_MISSING,
+}
+ARGUMENTS = {DOCUMENT_TEXT: "jsonb", MERGE_PATCH: "jsonb, jsonb", BLOB_MISSING: ""}
