@@ -47,6 +47,7 @@ class Shape:
     pattern: str
     max_length: int
     description: str
+    examples: tuple[str, ...]
     known: Callable[[str], bool] | None = None
     json_type: JsonType = "string"
 
@@ -140,11 +141,22 @@ _LANGUAGE = Shape(
     pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
     max_length=35,
     description='a BCP 47 language tag such as "pt-BR"',
+    examples=("en", "en-GB", "de", "fr", "pt-BR", "es-419", "zh-Hant-TW", "ja", "sr-Latn-RS"),
 )
 _TIMEZONE = Shape(
     pattern="^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9][A-Za-z0-9_+-]*)*$",
     max_length=64,
     description='an IANA time zone such as "Europe/Lisbon"',
+    examples=(
+        "UTC",
+        "Europe/Lisbon",
+        "Europe/Berlin",
+        "America/New_York",
+        "America/Argentina/Buenos_Aires",
+        "Asia/Kolkata",
+        "Asia/Tokyo",
+        "Pacific/Auckland",
+    ),
     known=zone_is_known,
 )
 

@@ -248,3 +248,10 @@ def set_switch() -> str:
     """Turn the switch `name` to `active`."""
     return f"UPDATE {names().switches} SET active = %(active)s, modified = now() WHERE name = %(name)s"
 
+
+
+@cache
+def counts() -> str:
+    """(users, users with typed rows), in one snapshot."""
+    n = names()
+    return f"SELECT (SELECT count(*) FROM {n.users}), (SELECT count(*) FROM {n.user_table})"

@@ -1,0 +1,89 @@
+"""Everything an operator wants to know, in one look at the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import connections
+from waffle import get_waffle_switch_model
+
+from prefs.conf import Settings
+from prefs.engine import transitions
+from prefs.engine.states import EDGES, State, current_state, last_transition
+from prefs.models import Run, Transition
+from prefs.routing import SWITCHES
+from prefs.sql import catalog, copying
+
+_RECENT = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """A site's place in the migration."""
+
+    state: State
+    users: int
+    copied: int
+    unsettled: Transition | None
+    plans: tuple[transitions.Plan, ...]
+    verification: Run | None
+    quarantined: dict[str, int]
+    runs: tuple[Run, ...]
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether the last verification found differences, or leaves are quarantined."""
+        differing = self.verification is not None and self.verification.differing > 0
+        return differing or bool(self.quarantined)
+
+
+def status(alias: str, settings: Settings) -> Status:
+    """The status of a database. Raises MissingSwitch and UnknownState. Locks nothing."""
+    state = current_state(alias)
+    users, copied = _counts(alias)
+    runs = Run.objects.using(alias).order_by("-id")
+    verification = runs.filter(kind=Run.Kind.VERIFICATION, status=Run.Status.DONE).first()
+    plans = [
+        transitions.plan(alias, edge.target, settings, forward=edge.forward)
+        for edge in EDGES
+        if edge.source is state
+    ]
+    last = last_transition(alias)
+    return Status(
+        state=state,
+        users=users,
+        copied=copied,
+        unsettled=last if last is not None and last.settled_at is None else None,
+        plans=tuple(plans),
+        verification=verification,
+        quarantined=quarantined(alias),
+        runs=tuple(runs[:_RECENT]),
+    )
+
+
+def _counts(alias: str) -> tuple[int, int]:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(catalog.counts())
+        users, copied = cursor.fetchone()
+    return users, copied
+
+
+def quarantined(alias: str) -> dict[str, int]:
+    """How many users have each quarantined leaf, most first."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(copying.quarantine_counts())
+        return dict(cursor.fetchall())
+
+
+def switch_repairs(alias: str) -> list[str]:
+    """The commands that put missing switch rows back with the value they had."""
+    last = last_transition(alias)
+    state = State(last.to_state) if last else State.EXPANDED
+    values = dict(zip(SWITCHES, state.route.value, strict=True))
+    present = get_waffle_switch_model().objects.using(alias).filter(name__in=SWITCHES)
+    missing = set(SWITCHES) - set(present.values_list("name", flat=True))
+    return [
+        f"manage.py waffle_switch {name} {'on' if values[name] else 'off'} --create"
+        for name in SWITCHES
+        if name in missing
+    ]

@@ -1,0 +1,214 @@
+"""What every command shares: options, exit statuses, stopping, and where output goes.
+
+Results go to stdout, progress to stderr. With `--json` one object goes to stdout and
+nothing else, whatever happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
+
+from prefs.codec import InvalidDocument
+from prefs.ddl import LockNotObtained, sqlstate
+from prefs.engine.backfill import ColumnGone
+from prefs.engine.column import DefinitionLost
+from prefs.engine.flips import OpenTransition, Signature, StateMoved
+from prefs.engine.gates import GateRefused
+from prefs.engine.repair import PrimaryMoved
+from prefs.engine.runs import Control, LeaseLost, LockUnavailable, Progress, RunHeld
+from prefs.engine.seeding import NotSeedable
+from prefs.engine.states import OutOfOrder, UnknownState
+from prefs.routing import MissingSwitch
+
+ATTENTION = 3
+_REFUSED = 4
+_HELD = 5
+_STATUS: dict[type[Exception], int] = {
+    GateRefused: _REFUSED,
+    OutOfOrder: _REFUSED,
+    StateMoved: _REFUSED,
+    OpenTransition: _REFUSED,
+    PrimaryMoved: _REFUSED,
+    NotSeedable: _REFUSED,
+    ColumnGone: _REFUSED,
+    RunHeld: _HELD,
+    LeaseLost: _HELD,
+    MissingSwitch: 1,
+    UnknownState: 1,
+    DefinitionLost: 1,
+    LockUnavailable: 1,
+    LockNotObtained: 1,
+    InvalidDocument: 1,
+}
+
+
+class Stop:
+    """Set by SIGINT or SIGTERM; the batch in hand is finished first."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __call__(self) -> bool:
+        return self.signal is not None
+
+    @contextlib.contextmanager
+    def listening(self, stderr: TextIO) -> Iterator[None]:
+        """Take the two signals while the block runs; a second one ends it at once."""
+
+        def handler(number: int, frame: object) -> None:
+            if self.signal is not None:
+                raise SystemExit(128 + number)
+            self.signal = number
+            stderr.write("Stopping after this batch. Once more to stop at once.\n")
+
+        before = {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, previous in before.items():
+                signal.signal(number, previous)
+
+
+class ProgressLine:
+    """One live line on a terminal, a plain line every few seconds elsewhere."""
+
+    def __init__(self, stderr: Any, verbosity: int) -> None:
+        self._out = stderr
+        self._live = bool(getattr(stderr, "isatty", lambda: False)())
+        self._every = 0.1 if self._live else 5.0
+        self._told = self._began = time.monotonic()
+        self._phase, self._first = "", 0
+        self._quiet = verbosity == 0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if progress.phase != self._phase:
+            self._phase, self._first, self._began = progress.phase, progress.users, now
+        if self._quiet or now - self._told < self._every:
+            return
+        self._told = now
+        text = self._text(progress, now)
+        self._out.write(f"\r{text:<78}" if self._live else text, ending="" if self._live else "\n")
+
+    def _text(self, progress: Progress, now: float) -> str:
+        rate = (progress.users - self._first) / max(now - self._began, 0.001)
+        share = min(1.0, progress.users / progress.total) if progress.total else 1.0
+        left = max(0, progress.total - progress.users)
+        eta = f"{left / rate:.0f} s left" if rate > 0 else "time left unknown"
+        note = f", {progress.note}" if progress.note else ""
+        return (
+            f"{progress.phase}: {progress.users} users, {share:.0%}, {rate:.0f}/s, {eta},"
+            f" {progress.differing} differing{note}"
+        )
+
+    def end(self) -> None:
+        """Leave the live line standing and go on below it."""
+        if self._live and not self._quiet:
+            self._out.write("")
+
+
+class PrefsCommand(BaseCommand):
+    """A command of the migration: parses, calls one function of the engine, prints."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--database",
+            default=DEFAULT_DB_ALIAS,
+            choices=list(connections),
+            help="the database to work on (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="print one JSON object on stdout, nothing else"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.alias: str = options["database"]
+        self.as_json: bool = options["json"]
+        try:
+            result, lines, status = self.run(options)
+        except tuple(_STATUS) as error:
+            self._fail(str(error), _STATUS[type(error)], error)
+        except OperationalError as error:
+            if sqlstate(error)[:2] not in ("", "08", "57"):
+                raise
+            self._fail(self._unreachable(error), 1, error)
+        else:
+            self._print(result, lines)
+            if status:
+                sys.exit(status)
+
+    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+        """Do the work; returns what --json prints, what else is printed, the exit status."""
+        raise NotImplementedError
+
+    def _print(self, result: dict[str, Any], lines: list[str]) -> None:
+        self.stdout.write(json.dumps(result, default=str) if self.as_json else "\n".join(lines))
+
+    def _fail(self, message: str, status: int, error: Exception) -> None:
+        if self.as_json:
+            found = [f.record() for f in error.findings] if isinstance(error, GateRefused) else []
+            self._print({"error": message, "status": status, "gates": found}, [])
+        raise CommandError(message, returncode=status) from error
+
+    def _unreachable(self, error: Exception) -> str:
+        return (
+            f"The database {self.alias!r} cannot be reached, or went away: {str(error).strip()}."
+            " Nothing that was committed is lost. See that the server runs and DATABASE_URL is"
+            " right, then run this command again."
+        )
+
+    def control(self, stop: Stop, options: dict[str, Any], **more: Any) -> Control:
+        """How a run of this command tells and is stopped."""
+        self.progress = ProgressLine(self.stderr, options["verbosity"])
+        return Control(progress=self.progress, notice=self.say, stopped=stop, **more)
+
+    def say(self, text: str) -> None:
+        """A line of progress."""
+        self.stderr.write(text, self.style.NOTICE)
+
+    def signature(self, options: dict[str, Any]) -> Signature:
+        """Who runs this command, for the record."""
+        actor = f"{getpass.getuser()}@{socket.gethostname()}"
+        return Signature(actor=actor, reason=options.get("reason") or "")
+
+    def confirm(self, question: str, options: dict[str, Any]) -> None:
+        """Ask; CommandError unless the answer is yes, or --noinput was given."""
+        if not options["interactive"]:
+            return
+        if not sys.stdin.isatty():
+            raise CommandError(
+                "This asks before it acts, and there is no terminal to ask on: add --noinput.",
+                returncode=2,
+            )
+        self.stderr.write(f"{question} Type yes to go on: ", ending="")
+        if input() != "yes":
+            raise CommandError("Not confirmed; nothing was changed.")
+
+    @staticmethod
+    def add_noinput(parser: CommandParser) -> None:
+        """The option --noinput, for a command that asks."""
+        parser.add_argument(
+            "--noinput", "--no-input", dest="interactive", action="store_false", help="do not ask"
+        )
+
+
+def positive(text: str) -> int:
+    """An argument that is a whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+positive.__name__ = "number of at least 1"

@@ -1,0 +1,104 @@
+"""manage.py status_prefs: state, route, progress, gates, differences, quarantine, runs."""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from prefs import conf
+from prefs.engine.status import Status, status, switch_repairs
+from prefs.engine.transitions import Plan
+from prefs.management.base import ATTENTION, PrefsCommand
+from prefs.management.commands.backfill_prefs import run_figures
+from prefs.routing import MissingSwitch
+
+
+class Command(PrefsCommand):
+    help = "Says where the migration stands, and what the next transition waits for."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--check", action="store_true", help="exit 3 on differences or quarantined leaves"
+        )
+
+    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+        repairs = switch_repairs(self.alias)
+        if repairs:
+            lines = ["A switch row is missing; no preference can be read or written. Run:"]
+            return {"error": lines[0], "repairs": repairs}, [*lines, *_indented(repairs)], 1
+        found = status(self.alias, conf.current())
+        attention = options["check"] and found.needs_attention
+        return _figures(found), _lines(found), ATTENTION if attention else 0
+
+
+def _figures(found: Status) -> dict[str, Any]:
+    verification = found.verification
+    return {
+        "state": found.state,
+        "route": found.state.route.name,
+        "users": found.users,
+        "copied": found.copied,
+        "settled": found.unsettled is None,
+        "transitions": [
+            {
+                "to": plan.edge.target if plan.edge else None,
+                "met": plan.met,
+                "gates": [finding.record() for finding in plan.findings],
+            }
+            for plan in found.plans
+        ],
+        "verification": verification and run_figures(verification),
+        "differing": verification and verification.differing,
+        "quarantined": found.quarantined,
+        "runs": [run_figures(run) for run in found.runs],
+    }
+
+
+def _lines(found: Status) -> list[str]:
+    lines = [
+        f"state        {found.state}",
+        f"route        {found.state.route.name}",
+        f"users        {found.users}, {found.copied} of them with typed rows",
+        f"differences  {_differences(found)}",
+        f"quarantine   {sum(found.quarantined.values())} leaves",
+    ]
+    lines += _indented([f"{leaf or 'document'}: {n}" for leaf, n in found.quarantined.items()])
+    if found.unsettled:
+        lines.append(f"unsettled    {found.unsettled}: run the command that began it again")
+    for plan in found.plans:
+        lines += _plan_lines(plan)
+    if found.runs:
+        lines.append("runs")
+    lines += _indented(
+        [f"{run} {run.status}, {run.phase}, {run.users} users, {run.holder}" for run in found.runs]
+    )
+    return lines
+
+
+def _differences(found: Status) -> str:
+    run = found.verification
+    if run is None:
+        return "unknown: no verification of all users is on record"
+    return f"{run.differing} among {run.users} users ({run}, {run.finished_at:%Y-%m-%d %H:%M} UTC)"
+
+
+def _plan_lines(plan: Plan) -> list[str]:
+    if plan.edge is None:
+        return []
+    command = "advance_prefs" if plan.edge.forward else "rollback_prefs"
+    lines = [f"{plan.edge}   manage.py {command} --to {plan.edge.target}"]
+    return lines + gate_lines(plan)
+
+
+def gate_lines(plan: Plan) -> list[str]:
+    """What each gate of a planned transition says now."""
+    return _indented(
+        [
+            f"{'met  ' if f.met else 'UNMET'} {f.gate}: {f.found}{'' if f.met else '. ' + f.remedy}"
+            for f in plan.findings
+        ]
+    )
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
