@@ -1,0 +1,51 @@
+# Needs make, git and Python 3.11 or later; everything else goes into .venv.
+
+USERS ?= 100000
+ARGS ?=
+VENV := .venv/bin/python
+MANAGE := $(VENV) manage.py
+
+# A Python named on the command line is obeyed; otherwise an existing .venv is kept.
+VENV_WITH = python=$$(PYTHON='$(PYTHON)' sh tools/find_python.sh) && \
+	"$$python" tools/make_venv.py $(if $(PYTHON),--this-python)
+
+# The embedded server is stopped again, unless it was in use or started by name, also after a
+# failure or a Ctrl-C; the exit status is the first command's.
+AFTERWARDS = status=$$?; $(MANAGE) embedded_postgres stop --if-unused || \
+	test $$status -ne 0 || status=1; exit $$status
+
+.PHONY: help demo test lint clean venv venv-dev
+
+help: ## say what there is
+	@echo "make demo [USERS=100000]   rehearse the whole migration and the way back, with a report"
+	@echo "make test [ARGS=...]       run the tests; ARGS goes to pytest"
+	@echo "make lint                  check style, types, imports, migrations and their SQL"
+	@echo "make clean                 remove .venv, caches, and the embedded server with its data"
+	@echo "PYTHON=/path/to/python3    with any of these: the Python to use (3.11 or later)"
+
+demo: venv
+	@trap : INT TERM; $(MANAGE) rehearse_prefs --users $(USERS) --noinput; $(AFTERWARDS)
+
+test: venv-dev
+	@trap : INT TERM; $(VENV) -m pytest $(ARGS); $(AFTERWARDS)
+
+lint: venv-dev
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+	$(VENV) -m mypy
+	.venv/bin/lint-imports --no-logo
+	@trap : INT TERM; { $(MANAGE) makemigrations --check && $(VENV) tools/lint_sql.py; }; \
+	$(AFTERWARDS)
+
+clean:
+	@test ! -d .postgres || test -x $(VENV) || { echo "Say 'make venv' first: .postgres" \
+		"holds a server that .venv is needed to stop." >&2; exit 1; }
+	@test ! -d .postgres || $(MANAGE) embedded_postgres remove
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build static
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	@$(VENV_WITH) requirements.txt
+
+venv-dev:
+	@$(VENV_WITH) requirements-dev.txt

@@ -1,0 +1,1 @@
+"""The reference site: settings, addresses, its user model and its embedded PostgreSQL."""

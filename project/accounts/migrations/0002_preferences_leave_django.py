@@ -1,0 +1,21 @@
+"""Takes the field `preferences` out of Django's state; its column stays.
+
+From here on code that does not know the column inserts users, hence the database default.
+SET DEFAULT changes the catalogue alone, so the release before runs on undisturbed.
+"""
+
+from typing import ClassVar
+
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar[list[tuple[str, str]]] = [("accounts", "0001_initial")]
+
+    operations: ClassVar[list[migrations.operations.base.Operation]] = [
+        migrations.RunSQL(
+            sql="ALTER TABLE accounts_user ALTER COLUMN preferences SET DEFAULT '{}'::jsonb",
+            reverse_sql="ALTER TABLE accounts_user ALTER COLUMN preferences DROP DEFAULT",
+            state_operations=[migrations.RemoveField(model_name="user", name="preferences")],
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""Tests, on real PostgreSQL always; the folders mirror those of the code."""
