@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from django.conf import settings as django_settings
 from django.db import connections
 
 from prefs.checks import is_ours
@@ -101,7 +100,7 @@ def _tables_intact(inquiry: Inquiry) -> Finding:
 
 
 def _read_committed(inquiry: Inquiry) -> Finding:
-    options = django_settings.DATABASES[inquiry.alias].get("OPTIONS", {})
+    options = connections[inquiry.alias].settings_dict.get("OPTIONS", {})
     wrong = []
     # Django's isolation_level is psycopg's enumeration, in which READ COMMITTED is 2.
     if options.get("isolation_level") not in (None, 2):

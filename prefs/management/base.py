@@ -29,6 +29,8 @@ from prefs.engine.repair import PrimaryMoved
 from prefs.engine.runs import Control, LeaseLost, LockUnavailable, Progress, RunHeld
 from prefs.engine.seeding import NotSeedable
 from prefs.engine.states import OutOfOrder, UnknownState
+from prefs.rehearsal.scratch import NoSuchDatabase
+from prefs.rehearsal.traffic import ClientFailed
 from prefs.routing import MissingSwitch
 
 ATTENTION = 3
@@ -50,6 +52,8 @@ _STATUS: dict[type[Exception], int] = {
     LockUnavailable: 1,
     LockNotObtained: 1,
     InvalidDocument: 1,
+    NoSuchDatabase: 1,
+    ClientFailed: 1,
 }
 
 

@@ -1,0 +1,206 @@
+"""The rehearsal itself: seed, expand, all transitions forward, all the way back, and check.
+
+It takes every step by the engine functions that the commands call, under gates that really
+hold; only the soaks are shortened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from django.core.management import call_command
+from django.db import connections
+from django.db.migrations.loader import MigrationLoader
+
+from prefs.conf import Settings
+from prefs.engine import seeding
+from prefs.engine.backfill import backfill
+from prefs.engine.flips import Signature
+from prefs.engine.repair import Direction
+from prefs.engine.runs import Control
+from prefs.engine.states import State
+from prefs.engine.status import quarantined
+from prefs.engine.transitions import take_transition
+from prefs.engine.verification import verify
+from prefs.models import Run
+from prefs.rehearsal import checks
+from prefs.rehearsal.report import Phase, Report, phases_of
+from prefs.rehearsal.scratch import ALIAS, scratch_database
+from prefs.rehearsal.traffic import Traffic, traffic
+
+_SOAK = 1.0
+_HOLD = 3.0
+_DIRTY = 0.05
+
+
+class Interrupted(RuntimeError):
+    """The operator stopped the rehearsal."""
+
+    def __init__(self) -> None:
+        super().__init__("The rehearsal was interrupted; its scratch database was removed.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to rehearse."""
+
+    users: int
+    clients: int = 4
+    seed: int = 1
+    keep: bool = False
+    into: str | None = None
+
+
+@dataclass(kw_only=True)
+class Rehearsal:
+    """One rehearsal: how it goes about, and what it has seen so far."""
+
+    options: Options
+    settings: Settings
+    control: Control
+    traffic: Traffic
+    phases: list[Phase] = field(default_factory=list)
+    mismatches: int = 0
+
+    def forward(self) -> None:
+        """Every transition from expanded to dropped."""
+        with self.phase("expanded"):
+            self.backfill(Direction.FORWARD)
+        with self.phase("dual_write"):
+            self.go(State.DUAL_WRITE, forward=True)
+            self.backfill(Direction.FORWARD)
+            self.verify()
+        with self.phase("read_cutover"):
+            self.go(State.READ_CUTOVER, forward=True)
+            self.verify()
+            self.wait(_SOAK)
+        with self.phase("mirror_off"):
+            self.go(State.MIRROR_OFF, forward=True)
+            self.wait(_SOAK)
+        with self.phase("dropped"):
+            self.go(State.DROPPED, forward=True)
+
+    def back(self) -> None:
+        """And all the way back."""
+        with self.phase("back to mirror_off"):
+            self.go(State.MIRROR_OFF, forward=False)
+        with self.phase("back to read_cutover"):
+            self.go(State.READ_CUTOVER, forward=False)
+            self.backfill(Direction.REVERSE)
+            self.verify()
+        with self.phase("back to dual_write"):
+            self.go(State.DUAL_WRITE, forward=False)
+            self.verify()
+        with self.phase("back to expanded"):
+            self.go(State.EXPANDED, forward=False)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a state, from the transition into it, and let it stand for a while."""
+        self.control.notice(name)
+        began = self.control.clock.now()
+        yield
+        self.wait(_HOLD)
+        self.phases.append(Phase(name=name, began=began, ended=self.control.clock.now()))
+
+    def wait(self, seconds: float) -> None:
+        """Let the traffic run; Interrupted or ClientFailed where that is what happens."""
+        until = self.control.clock.now() + seconds
+        while self.control.clock.now() < until:
+            self._go_on()
+            self.control.clock.sleep(0.1)
+
+    def _go_on(self) -> None:
+        if self.control.stopped():
+            raise Interrupted
+        self.traffic.check()
+
+    def go(self, target: State, *, forward: bool) -> None:
+        """Take one transition, under all its gates."""
+        signature = Signature(actor="rehearse_prefs", reason="rehearsal")
+        take_transition(ALIAS, target, self.settings, signature, self.control, forward=forward)
+        self._go_on()
+
+    def backfill(self, direction: Direction) -> None:
+        """A backfill with its catch-up, to the end."""
+        backfill(ALIAS, direction, self.settings, self.control)
+        self._go_on()
+
+    def verify(self) -> None:
+        """A verification of all users; what it finds is counted against the migration."""
+        run: Run = verify(ALIAS, self.settings, self.control)
+        self.mismatches += run.differing
+        self._go_on()
+
+
+def rehearse(options: Options, settings: Settings, control: Control) -> Report:
+    """Rehearse in a scratch database and report; it is removed at the end unless kept.
+
+    Raises whatever a step raises (a gate that refuses, say), Interrupted, ClientFailed and
+    NoSuchDatabase. Nothing of the site's own database is read or written.
+    """
+    short = timedelta(seconds=_SOAK)
+    settings = dataclasses.replace(settings, cutover_soak=short, contract_soak=short)
+    scratch = scratch_database(options.into, keep=options.keep)
+    with scratch as database, tempfile.TemporaryDirectory() as folder:
+        _prepare(options, control)
+        before = checks.remember()
+        _migrate("prefs")
+        began = control.clock.now()
+        with traffic(Path(folder), database, options.clients) as running:
+            rehearsal = Rehearsal(
+                options=options, settings=settings, control=control, traffic=running
+            )
+            rehearsal.wait(1.0)
+            rehearsal.forward()
+            rehearsal.back()
+            records = running.stop()
+        control.notice("checking every acknowledged write")
+        return Report(
+            users=before.users,
+            seconds=control.clock.now() - began,
+            phases=phases_of(rehearsal.phases, records),
+            records=tuple(records),
+            lost=checks.lost_writes(records),
+            mismatches=rehearsal.mismatches,
+            blobs_changed=checks.blobs_changed(running.written),
+            column_changed=checks.column_definition() != before.column,
+            quarantined=sum(quarantined(ALIAS).values()),
+            database=database if options.keep or options.into else None,
+        )
+
+
+def _prepare(options: Options, control: Control) -> None:
+    """The site as it was: everything but this app, its users, and the planner's figures."""
+    control.notice("making the site as it was before")
+    for app, name in _before_expand():
+        _migrate(app, name)
+    seeding.seed(
+        ALIAS,
+        options.users,
+        odd=_DIRTY,
+        seed=options.seed,
+        progress=lambda done: control.notice(f"{done} of {options.users} users"),
+    )
+    with connections[ALIAS].cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+
+
+def _before_expand() -> list[tuple[str, str]]:
+    leaves = MigrationLoader(connections[ALIAS]).graph.leaf_nodes()
+    return [(app, name) for app, name in leaves if app != "prefs"]
+
+
+def _migrate(app: str, *name: str) -> None:
+    # What migrate prints is progress here, not a result.
+    with contextlib.redirect_stdout(sys.stderr):
+        call_command("migrate", app, *name, database=ALIAS, verbosity=0, interactive=False)
+
+

@@ -1,0 +1,152 @@
+"""What a rehearsal reports: a table of the states, then the verdict, or the same as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prefs.rehearsal.record import Record
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One state of the rehearsal and the requests that began in it; latencies in ms."""
+
+    name: str
+    began: float
+    ended: float
+    requests: int = 0
+    failed: int = 0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The nearest-rank percentile; None of nothing."""
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def phases_of(phases: Sequence[Phase], records: Sequence[Record]) -> tuple[Phase, ...]:
+    """The phases with the requests that began in each."""
+    return tuple(_with_requests(phase, records) for phase in phases)
+
+
+def _with_requests(phase: Phase, records: Sequence[Record]) -> Phase:
+    inside = [
+        (latency, done)
+        for record in records
+        for began, latency, done in record.requests
+        if phase.began <= began < phase.ended
+    ]
+    latencies = [latency for latency, _ in inside]
+    return Phase(
+        name=phase.name,
+        began=phase.began,
+        ended=phase.ended,
+        requests=len(inside),
+        failed=sum(1 for _, done in inside if not done),
+        p50_ms=percentile(latencies, 0.50),
+        p99_ms=percentile(latencies, 0.99),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The figures of one rehearsal."""
+
+    users: int
+    seconds: float
+    phases: tuple[Phase, ...]
+    records: tuple[Record, ...]
+    lost: list[str]
+    mismatches: int
+    blobs_changed: int
+    column_changed: bool
+    quarantined: int
+    database: str | None
+
+    @property
+    def requests(self) -> int:
+        return sum(len(record.requests) for record in self.records)
+
+    @property
+    def failed_requests(self) -> int:
+        return sum(len(record.errors) for record in self.records)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing failed, nothing was lost and nothing was changed."""
+        wrong = (self.failed_requests, self.lost, self.mismatches, self.blobs_changed)
+        return not any(wrong) and not self.column_changed and self.requests > 0
+
+    def figures(self) -> dict[str, Any]:
+        """The report as JSON."""
+        return {
+            "users": self.users,
+            "seconds": round(self.seconds, 1),
+            "requests": self.requests,
+            "failed_requests": self.failed_requests,
+            "lost_writes": len(self.lost),
+            "mismatches": self.mismatches,
+            "blobs_changed": self.blobs_changed,
+            "column_changed": self.column_changed,
+            "quarantined": self.quarantined,
+            "clean": self.clean,
+            "database": self.database,
+            "phases": [
+                {
+                    "name": phase.name,
+                    "seconds": round(phase.seconds, 2),
+                    "requests": phase.requests,
+                    "failed_requests": phase.failed,
+                    "p50_ms": phase.p50_ms and round(phase.p50_ms, 2),
+                    "p99_ms": phase.p99_ms and round(phase.p99_ms, 2),
+                }
+                for phase in self.phases
+            ],
+        }
+
+    def lines(self) -> list[str]:
+        """The report as a table and a verdict."""
+        head = f"{'state':<22}{'seconds':>9}{'requests':>10}{'failed':>8}{'p50 ms':>9}{'p99 ms':>9}"
+        lines = [head, "-" * len(head)]
+        for phase in self.phases:
+            lines.append(
+                f"{phase.name:<22}{phase.seconds:>9.1f}{phase.requests:>10}{phase.failed:>8}"
+                f"{_ms(phase.p50_ms):>9}{_ms(phase.p99_ms):>9}"
+            )
+        lines += ["-" * len(head), *self._verdict()]
+        errors = [error for record in self.records for error in record.errors]
+        lines += [f"  failed: {error}" for error in errors[:_SHOWN]]
+        lines += [f"  lost: {loss}" for loss in self.lost[:_SHOWN]]
+        if self.database:
+            lines.append(f"The database {self.database} was kept.")
+        return lines
+
+    def _verdict(self) -> list[str]:
+        column = "not as it was" if self.column_changed else "as it was"
+        rows = (
+            ("users", self.users),
+            ("requests", self.requests),
+            ("failed requests", self.failed_requests),
+            ("lost writes", len(self.lost)),
+            ("differences", self.mismatches),
+            ("blobs changed by the round trip", self.blobs_changed),
+            ("column after the round trip", column),
+            ("quarantined leaves", self.quarantined),
+        )
+        return [f"{name:<34}{value:>12}" for name, value in rows]
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

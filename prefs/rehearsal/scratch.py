@@ -1,0 +1,58 @@
+"""The scratch database of a rehearsal: made, named as an alias, and removed again."""
+
+from __future__ import annotations
+
+import copy
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from prefs.conf import APPLICATION_NAME
+from prefs.sql.names import quote
+
+ALIAS = "rehearsal"
+
+
+class NoSuchDatabase(RuntimeError):
+    """A database to rehearse in that is not there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no database {name!r} on this server: create it, or leave --into out and"
+            " the rehearsal makes one of its own."
+        )
+
+
+def register(alias: str, database: str) -> None:
+    """Make `database`, on the server of the default database, known to Django as `alias`."""
+    settings = copy.deepcopy(connections.databases[DEFAULT_DB_ALIAS])
+    settings["NAME"] = database
+    settings["CONN_MAX_AGE"] = None
+    settings["OPTIONS"]["application_name"] = f"{APPLICATION_NAME} rehearsal"
+    connections.databases[alias] = settings
+
+
+@contextmanager
+def scratch_database(into: str | None, *, keep: bool) -> Iterator[str]:
+    """The name of a database to rehearse in, registered as `ALIAS`.
+
+    Without `into` it is made here, and dropped at the end unless `keep`. One that was there
+    before is never dropped. Raises NoSuchDatabase.
+    """
+    name = into or f"prefs_rehearsal_{secrets.token_hex(4)}"
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_database WHERE datname = %s", [name])
+        if into and cursor.fetchone() == (0,):
+            raise NoSuchDatabase(into)
+        if not into:
+            cursor.execute(f"CREATE DATABASE {quote(name)} TEMPLATE template0")
+    register(ALIAS, name)
+    try:
+        yield name
+    finally:
+        connections[ALIAS].close()
+        if not into and not keep:
+            with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+                cursor.execute(f"DROP DATABASE {quote(name)} WITH (FORCE)")
