@@ -49,7 +49,7 @@ def _compare(model: type[models.Model]) -> list[checks.CheckMessage]:
     mapped = {leaf.column: _FIELDS[type(leaf.domain)] for leaf in leaves_of(table)}
     if table == USER_TABLE:
         mapped[RESIDUE_COLUMN] = models.JSONField
-    declared = {f.column: f for f in model._meta.concrete_fields if not f.primary_key}
+    declared = {str(f.column): f for f in model._meta.concrete_fields if not f.primary_key}
     wrong = [
         column
         for column in mapped.keys() | declared.keys()

@@ -54,12 +54,14 @@ class UnprintableDocument(ValueError):
 def encode(user_id: object, document: object, *, max_depth: int | None = None) -> str:
     """`document` as JSON text; InvalidDocument names what JSON or PostgreSQL cannot hold."""
     try:
+        # First, because it finds circles, in which the check would walk for ever.
+        text = json.dumps(document, allow_nan=False, ensure_ascii=False)
         _check(document, max_depth)
-        return json.dumps(document, allow_nan=False, ensure_ascii=False)
     except RecursionError:
         raise InvalidDocument(user_id, {"": "nested too deeply for Python to encode"}) from None
     except (TypeError, ValueError) as error:
         raise InvalidDocument(user_id, {"": str(error)}) from error
+    return text
 
 
 def _check(document: object, max_depth: int | None) -> None:
@@ -67,7 +69,7 @@ def _check(document: object, max_depth: int | None) -> None:
     level = [document]
     depth = 0
     while level:
-        if max_depth is not None and depth > max_depth:
+        if depth == max_depth and any(isinstance(v, dict | list | tuple) for v in level):
             raise ValueError(f"nested more than {max_depth} deep; expected at most {max_depth}")
         for text in _strings(level):
             if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):

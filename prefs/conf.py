@@ -65,8 +65,9 @@ def current() -> Settings:
 def _checked(name: str, value: object, default: object) -> object:
     if isinstance(default, tuple) and isinstance(value, list | tuple):
         value = tuple(value)
-    wrong_sign = isinstance(value, timedelta | int) and value < type(value)(0)
-    if isinstance(value, bool) or not isinstance(value, type(default)) or wrong_sign:
+    amount = value.total_seconds() if isinstance(value, timedelta) else value
+    negative = isinstance(amount, int | float) and amount < 0
+    if isinstance(value, bool) or not isinstance(value, type(default)) or negative:
         raise ImproperlyConfigured(
             f"{name} is {value!r}; expected a {type(default).__name__} that is not negative,"
             f" such as {default!r}."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import OperationalError, transaction
@@ -71,6 +72,16 @@ def timeout_statement(settings: conf.Settings) -> str:
     return f"SET LOCAL lock_timeout = '{settings.ddl_lock_timeout.total_seconds() * 1000:.0f}ms'"
 
 
+class BoundedLocks(RunSQL):
+    """First in an atomic migration: no statement of it waits long for a table lock."""
+
+    def __init__(self) -> None:
+        super().__init__(sql=self.noop, reverse_sql=self.noop, elidable=False)
+
+    def _run_sql(self, schema_editor: BaseDatabaseSchemaEditor, sqls: Any) -> None:
+        schema_editor.execute(timeout_statement(conf.current()), params=None)
+
+
 class LockedSQL(RunSQL):
     """A migration's SQL that needs a lock on a live table: each statement is retried alone.
 
@@ -80,14 +91,15 @@ class LockedSQL(RunSQL):
     def _run_sql(self, schema_editor: BaseDatabaseSchemaEditor, sqls: Any) -> None:
         settings = conf.current()
         for statement in [sqls] if isinstance(sqls, str) else sqls:
-            if schema_editor.collect_sql:  # type: ignore[attr-defined]
-                schema_editor.execute(timeout_statement(settings).replace("SET LOCAL", "SET"))
-                schema_editor.execute(statement)
+            if schema_editor.collect_sql:
+                # What runs, but for the retries.
+                for printed in ("BEGIN", timeout_statement(settings), statement, "COMMIT"):
+                    schema_editor.execute(printed)
                 continue
             locked(
                 schema_editor.connection,
                 f"run `{statement}`",
-                lambda s=statement: schema_editor.execute(s, params=None),
+                partial(schema_editor.execute, statement, params=None),
                 settings=settings,
                 clock=Clock(),
             )

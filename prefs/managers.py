@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db import DataError, OperationalError, connections, models, router, transaction
 
 from prefs import codec, conf
@@ -92,10 +93,12 @@ class UserPreferencesManager(models.Manager[Any]):
         return texts
 
     def _write(self, user_id: Any, incoming: str, text: str, unknown: list[str]) -> Any:
-        alias = self._db or router.db_for_write(self.model, **self._hints)
-        [key] = _keys([user_id])
+        alias = self._db or router.db_for_write(self.model)
+        keys = _keys([user_id])
+        if not keys:
+            raise _no_such_user(user_id)
         parameters = {
-            "user": key,
+            "user": keys[0],
             "input": text,
             "unknown": unknown,
             "max_bytes": conf.current().max_document_bytes,
@@ -103,7 +106,7 @@ class UserPreferencesManager(models.Manager[Any]):
         try:
             # In a caller's transaction this is a savepoint: an error leaves theirs usable.
             with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-                route = _lock(cursor, key)
+                route = _lock(cursor, keys[0])
                 cursor.execute(sql.write(route, incoming), parameters)
                 stored = _accepted(user_id, cursor.fetchone(), parameters["max_bytes"])
         except (DataError, OperationalError) as error:
@@ -140,9 +143,18 @@ def _accepted(user_id: Any, row: Any, max_bytes: int) -> str | None:
 
 
 def _keys(user_ids: Iterable[Any]) -> list[Any]:
+    """The keys among `user_ids`; one that the key's column cannot hold is nobody's."""
     field = get_user_model()._meta.pk
     assert field is not None
-    return [field.get_prep_value(user_id) for user_id in user_ids]
+    return [key for key in map(field.get_prep_value, user_ids) if _fits(field, key)]
+
+
+def _fits(field: models.Field[Any, Any], key: Any) -> bool:
+    try:
+        field.run_validators(key)
+    except ValidationError:
+        return False
+    return True
 
 
 def _no_such_user(user_id: Any) -> Exception:

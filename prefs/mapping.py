@@ -106,6 +106,11 @@ class Leaf:
     def name(self) -> str:
         return self.path[-1]
 
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The strings by which a user asks for messages; none for a flag, which says true."""
+        return self.domain.wanted if isinstance(self.domain, Choice) else ()
+
 
 @dataclass(frozen=True)
 class Node:
@@ -222,8 +227,7 @@ def _topics() -> dict[tuple[str, str], Leaf]:
     return {
         (leaf.path[1], leaf.path[2]): leaf
         for leaf in LEAVES
-        if len(leaf.path) == 3
-        and (isinstance(leaf.domain, Flag) or getattr(leaf.domain, "wanted", ()))
+        if len(leaf.path) == 3 and (isinstance(leaf.domain, Flag) or leaf.wanted)
     }
 
 

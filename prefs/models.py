@@ -7,6 +7,7 @@ value that the document would not give back.
 
 from __future__ import annotations
 
+from typing import assert_never
 
 from django.conf import settings
 from django.db import models
@@ -47,6 +48,8 @@ def _domain(leaf: Leaf) -> list[models.BaseConstraint]:
             # Its seconds are zero, and it is not 24:00, which Python cannot read.
             pattern = domain.pattern.replace("$", ":00$")
             condition = Q(Regex(Cast(F(column), models.TextField()), pattern))
+        case _:
+            assert_never(domain)
     return [models.CheckConstraint(condition=condition, name=f"{leaf.table}_{column}_domain")]
 
 
@@ -56,8 +59,8 @@ def _domains(table: str) -> list[models.BaseConstraint]:
 
 def _audience_index(leaf: Leaf) -> models.Index:
     """Serves "who wants this" in key order, without a look at those who do not."""
-    wanted = getattr(leaf.domain, "wanted", ())
-    condition = Q(**{f"{leaf.column}__in": wanted} if wanted else {leaf.column: True})
+    wanted = {f"{leaf.column}__in": leaf.wanted} if leaf.wanted else {leaf.column: True}
+    condition = Q(**wanted)
     return models.Index(fields=["user"], condition=condition, name=f"prefs_{leaf.column}")
 
 

@@ -62,9 +62,7 @@ def drop(
         _execute(alias, f"ALTER TABLE {names().users} DROP COLUMN {names().blob} RESTRICT")
         return record(edge, alias, signature, findings, column=definition)
 
-    taken = ddl.locked(
-        connections[alias], "drop the column", work, settings=settings, clock=clock
-    )
+    taken = ddl.locked(connections[alias], "drop the column", work, settings=settings, clock=clock)
     forget_cached_switches()
     return taken
 
@@ -92,9 +90,7 @@ def add(
             _execute(alias, comment, comment=made["comment"])
         return record(edge, alias, signature, findings, column=made)
 
-    return ddl.locked(
-        connections[alias], "add the column", work, settings=settings, clock=clock
-    )
+    return ddl.locked(connections[alias], "add the column", work, settings=settings, clock=clock)
 
 
 def finish(taken: Transition, alias: str, settings: Settings, clock: Clock) -> None:
@@ -114,9 +110,7 @@ def _build_index(alias: str, definition: str) -> None:
     concurrently = definition.replace(" INDEX ", " INDEX CONCURRENTLY ", 1)
     name = concurrently.split(" INDEX CONCURRENTLY ", 1)[1].split(" ON ", 1)[0]
     with connections[alias].cursor() as cursor:
-        cursor.execute(
-            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [name]
-        )
+        cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [name])
         row = cursor.fetchone()
         if row == (True,):
             return
@@ -133,9 +127,7 @@ def _set_not_null(alias: str, settings: Settings, clock: Clock) -> None:
         def work() -> None:
             _execute(alias, statement)
 
-        ddl.locked(
-            connections[alias], f"run `{statement}`", work, settings=settings, clock=clock
-        )
+        ddl.locked(connections[alias], f"run `{statement}`", work, settings=settings, clock=clock)
 
     run(f"ALTER TABLE {users} DROP CONSTRAINT IF EXISTS {proof}")
     run(f"ALTER TABLE {users} ADD CONSTRAINT {proof} CHECK ({blob} IS NOT NULL) NOT VALID")

@@ -63,9 +63,10 @@ class Inquiry:
     settings: Settings
 
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of one catalog statement."""
         with connections[self.alias].cursor() as cursor:
             cursor.execute(statement, parameters)
-            return cursor.fetchall()
+            return list(cursor.fetchall())
 
 
 def evaluate(edge: Edge, alias: str, settings: Settings) -> list[Finding]:

@@ -24,6 +24,7 @@ class Direction(enum.Enum):
 
     @classmethod
     def of(cls, route: Route) -> Direction:
+        """The direction that leaves from the primary of `route`."""
         return cls.REVERSE if route.reads_tables else cls.FORWARD
 
     def must_hold(self, route: Route) -> None:
@@ -36,9 +37,7 @@ class PrimaryMoved(RuntimeError):
     """The store that would be overwritten is the one that is read."""
 
     def __init__(self, direction: Direction, route: Route) -> None:
-        primary, option = (
-            ("tables are", " --reverse") if route.reads_tables else ("blob is", "")
-        )
+        primary, option = ("tables are", " --reverse") if route.reads_tables else ("blob is", "")
         super().__init__(
             f"Copying {direction.value} is refused: the {primary} the primary (route"
             f" {route.name}) and would be overwritten with older values. Run `manage.py"

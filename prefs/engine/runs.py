@@ -122,8 +122,9 @@ def take(
         now = database_now(alias)
         found = Run.objects.using(alias).filter(kind=kind, status__in=OPEN).first()
         if found is not None:
-            if found.status == Run.Status.RUNNING and found.lease_until > now:
-                raise RunHeld(found, (found.lease_until - now).total_seconds())
+            lease = found.lease_until if found.status == Run.Status.RUNNING else None
+            if lease is not None and lease > now:
+                raise RunHeld(found, (lease - now).total_seconds())
             if resumable(found, since):
                 return _take_over(found, now, alias, settings)
             found.status, found.finished_at = Run.Status.ABANDONED, now

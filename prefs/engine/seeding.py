@@ -41,18 +41,19 @@ def refuse_unless_blob(alias: str) -> None:
         raise NotSeedable(state)
 
 
-def seed(
-    alias: str, users: int, *, odd: float, seed: int, progress: Callable[[int], None]
-) -> int:
+def seed(alias: str, users: int, *, odd: float, seed: int, progress: Callable[[int], None]) -> int:
     """Add `users` users, a fraction `odd` of them with an odd blob; returns how many.
 
     Numbers their names on from those that are there. Commits batch by batch, and tells
     `progress` how many there are so far. Locks nothing but its own rows.
     """
     name_field = get_user_model().USERNAME_FIELD
-    begin = get_user_model()._default_manager.using(alias).filter(
-        **{f"{name_field}__startswith": f"seed-{seed}-"}
-    ).count()
+    begin = (
+        get_user_model()
+        ._default_manager.using(alias)
+        .filter(**{f"{name_field}__startswith": f"seed-{seed}-"})
+        .count()
+    )
     rng = random.Random(f"{seed}:{begin}")
     numbers = iter(range(begin, begin + users))
     done = 0
@@ -67,10 +68,13 @@ def _copy(alias: str, people: list[tuple[str, str | None]]) -> None:
     columns, row = _row_maker()
     listed = ", ".join([*map(quote, columns), names().blob])
     statement = f"COPY {names().users} ({listed}) FROM STDIN"
-    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-        with cursor.copy(statement) as copy:
-            for name, document in people:
-                copy.write_row([*row(name), document])
+    with (
+        transaction.atomic(using=alias),
+        connections[alias].cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        for name, document in people:
+            copy.write_row([*row(name), document])
 
 
 def _row_maker() -> tuple[list[str], Callable[[str], list[Any]]]:
@@ -93,7 +97,7 @@ def _row_maker() -> tuple[list[str], Callable[[str], list[Any]]]:
             for f in fields
         ]
 
-    return [f.column for f in fields], row
+    return [str(f.column) for f in fields], row
 
 
 def blob(rng: random.Random, odd: float) -> str | None:
@@ -139,7 +143,22 @@ def sample(leaf: Leaf, rng: random.Random) -> Any:
 
 
 def _wrong_value(rng: random.Random, document: dict[str, Any]) -> str:
-    wrong = (None, "true", "", 0, -1, 10.0, 1e3, "24:00", "purple", [], {}, ["x"], 501, False)
+    wrong: tuple[Any, ...] = (
+        None,
+        "true",
+        "",
+        0,
+        -1,
+        10.0,
+        1e3,
+        "24:00",
+        "purple",
+        [],
+        {},
+        ["x"],
+        501,
+        False,
+    )
     _put(document, rng.choice(LEAVES), rng.choice(wrong))
     return json.dumps(document)
 
@@ -162,7 +181,8 @@ def _not_an_object(rng: random.Random, document: dict[str, Any]) -> str | None:
 
 def _hostile(rng: random.Random, document: dict[str, Any]) -> str:
     document["notes"] = "%s"
-    hostile = ("[" * 2000 + "]" * 2000, "9" * 6000, "0." + "1234567890" * 40, "1.00", '"\\u00e9"')
+    deep, long = "[" * 2000 + "]" * 2000, "0." + "1234567890" * 40
+    hostile = (deep, "9" * 6000, long, "1.00", '"\\u00e9"')
     return json.dumps(document).replace('"%s"', rng.choice(hostile))
 
 
@@ -174,4 +194,3 @@ _ODDITIES: tuple[Callable[[random.Random, dict[str, Any]], str | None], ...] = (
     _not_an_object,
     _hostile,
 )
-

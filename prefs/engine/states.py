@@ -145,8 +145,10 @@ class OutOfOrder(ValueError):
     def __init__(self, source: State, target: str, forward: bool) -> None:
         word, command = ("advance", "advance_prefs") if forward else ("roll back", "rollback_prefs")
         reachable = [str(e.target) for e in EDGES if e.source is source and e.forward is forward]
-        then = f"From {source} it can go to {' or '.join(reachable)}" if reachable else (
-            f"From {source} there is nothing to {word} to"
+        then = (
+            f"From {source} it can go to {' or '.join(reachable)}"
+            if reachable
+            else (f"From {source} there is nothing to {word} to")
         )
         super().__init__(
             f"Cannot {word} from {source} to {target}: transitions are taken one at a time."
@@ -160,9 +162,9 @@ def edge(source: State, target: State | None, *, forward: bool) -> Edge:
     Raises OutOfOrder, which names those there are.
     """
     for candidate in EDGES:
-        if candidate.source is source and candidate.forward is forward:
-            if target in (None, candidate.target):
-                return candidate
+        ways = candidate.source is source and candidate.forward is forward
+        if ways and target in (None, candidate.target):
+            return candidate
     raise OutOfOrder(source, str(target or "a further state"), forward)
 
 
@@ -204,6 +206,7 @@ def refuse_to_unexpand(alias: str) -> None:
     if state is not State.EXPANDED:
         raise CommandError(
             f"`migrate prefs zero` would lose preferences: the state is {state}, and the tables"
-            " hold what the blob may not. Run `manage.py rollback_prefs` until the state is expanded.",
+            " hold what the blob may not. Run `manage.py rollback_prefs` until the state is"
+            " expanded.",
             returncode=4,
         )

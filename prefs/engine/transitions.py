@@ -86,9 +86,7 @@ def _begin(
 
 def _see_through(taken: Transition, alias: str, settings: Settings, control: Control) -> None:
     """Do what is left of an open transition, then record it as settled. May be repeated."""
-    chosen = edge(
-        State(taken.from_state), State(taken.to_state), forward=_is_forward(taken)
-    )
+    chosen = edge(State(taken.from_state), State(taken.to_state), forward=_is_forward(taken))
     began = control.clock.now()
     if chosen.action is Action.RESTORE:
         run = _fill(alias, settings, control)
@@ -112,10 +110,9 @@ def _fill(alias: str, settings: Settings, control: Control) -> Run:
     The tables stay the primary and the only store that is written; what is written behind
     the fill, the catch-up after the next transition brings over.
     """
-    since = last_transition(alias)
-    run = take(
-        Run.Kind.REVERSE, Run.Phase.COPY, alias, settings, since=since and since.taken_at
-    )
+    last = last_transition(alias)
+    since = last.taken_at if last else None
+    run = take(Run.Kind.REVERSE, Run.Phase.COPY, alias, settings, since=since)
 
     def batch(cursor: Any, after: Any, upto: Any) -> Tally:
         ids = differing(cursor, after, upto)
@@ -144,4 +141,3 @@ def settle_open_flip(alias: str, control: Control) -> None:
         raise flips.OpenTransition(taken)
     if flips.drain(alias, control.clock, control.notice, control.stopped):
         flips.settle(taken, alias)
-

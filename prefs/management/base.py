@@ -14,9 +14,9 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 
 from prefs.codec import InvalidDocument
@@ -67,7 +67,7 @@ class Stop:
         return self.signal is not None
 
     @contextlib.contextmanager
-    def listening(self, stderr: TextIO) -> Iterator[None]:
+    def listening(self, stderr: OutputWrapper) -> Iterator[None]:
         """Take the two signals while the block runs; a second one ends it at once."""
 
         def handler(number: int, frame: object) -> None:
@@ -107,12 +107,13 @@ class ProgressLine:
 
     def _text(self, progress: Progress, now: float) -> str:
         rate = (progress.users - self._first) / max(now - self._began, 0.001)
+        shown = f"{rate:.0f}/s" if rate > 0 else "rate unknown"
         share = min(1.0, progress.users / progress.total) if progress.total else 1.0
         left = max(0, progress.total - progress.users)
         eta = f"{left / rate:.0f} s left" if rate > 0 else "time left unknown"
         note = f", {progress.note}" if progress.note else ""
         return (
-            f"{progress.phase}: {progress.users} users, {share:.0%}, {rate:.0f}/s, {eta},"
+            f"{progress.phase}: {progress.users} users, {share:.0%}, {shown}, {eta},"
             f" {progress.differing} differing{note}"
         )
 

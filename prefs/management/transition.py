@@ -21,9 +21,7 @@ class TransitionCommand(PrefsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument(
-            "--to", type=State, metavar="STATE", help=f"one of {', '.join(State)}"
-        )
+        parser.add_argument("--to", type=State, metavar="STATE", help=f"one of {', '.join(State)}")
         parser.add_argument("--dry-run", action="store_true", help="evaluate the gates, act not")
         parser.add_argument("--reason", metavar="TEXT", help="why, for the record")
         self.add_noinput(parser)

@@ -7,9 +7,10 @@ import django.db.models.lookups
 from django.conf import settings
 from django.db import migrations, models
 
+from prefs.ddl import BoundedLocks
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -17,90 +18,250 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        BoundedLocks(),
         migrations.CreateModel(
-            name='Transition',
+            name="Transition",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('from_state', models.TextField()),
-                ('to_state', models.TextField()),
-                ('actor', models.TextField()),
-                ('reason', models.TextField(default='')),
-                ('gates', models.JSONField(default=list)),
-                ('figures', models.JSONField(default=dict)),
-                ('taken_at', models.DateTimeField()),
-                ('settled_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("from_state", models.TextField()),
+                ("to_state", models.TextField()),
+                ("actor", models.TextField()),
+                ("reason", models.TextField(default="")),
+                ("gates", models.JSONField(default=list)),
+                ("figures", models.JSONField(default=dict)),
+                ("taken_at", models.DateTimeField()),
+                ("settled_at", models.DateTimeField(null=True)),
             ],
             options={
-                'db_table': 'prefs_transition',
+                "db_table": "prefs_transition",
             },
         ),
         migrations.CreateModel(
-            name='NotificationPreferences',
+            name="NotificationPreferences",
             fields=[
-                ('user', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='+', serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('email_marketing', models.BooleanField(blank=True, null=True)),
-                ('email_product_updates', models.BooleanField(blank=True, null=True)),
-                ('email_security', models.BooleanField(blank=True, null=True)),
-                ('email_mentions', models.BooleanField(blank=True, null=True)),
-                ('email_digest', models.TextField(blank=True, null=True)),
-                ('push_mentions', models.BooleanField(blank=True, null=True)),
-                ('push_messages', models.BooleanField(blank=True, null=True)),
-                ('push_security', models.BooleanField(blank=True, null=True)),
-                ('sms_security', models.BooleanField(blank=True, null=True)),
-                ('quiet_hours_start', models.TimeField(blank=True, null=True)),
-                ('quiet_hours_end', models.TimeField(blank=True, null=True)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("email_marketing", models.BooleanField(blank=True, null=True)),
+                ("email_product_updates", models.BooleanField(blank=True, null=True)),
+                ("email_security", models.BooleanField(blank=True, null=True)),
+                ("email_mentions", models.BooleanField(blank=True, null=True)),
+                ("email_digest", models.TextField(blank=True, null=True)),
+                ("push_mentions", models.BooleanField(blank=True, null=True)),
+                ("push_messages", models.BooleanField(blank=True, null=True)),
+                ("push_security", models.BooleanField(blank=True, null=True)),
+                ("sms_security", models.BooleanField(blank=True, null=True)),
+                ("quiet_hours_start", models.TimeField(blank=True, null=True)),
+                ("quiet_hours_end", models.TimeField(blank=True, null=True)),
             ],
             options={
-                'verbose_name': 'notification preferences',
-                'verbose_name_plural': 'notification preferences',
-                'db_table': 'notification_preferences',
-                'indexes': [models.Index(condition=models.Q(('email_marketing', True)), fields=['user'], name='prefs_email_marketing'), models.Index(condition=models.Q(('email_product_updates', True)), fields=['user'], name='prefs_email_product_updates'), models.Index(condition=models.Q(('email_security', True)), fields=['user'], name='prefs_email_security'), models.Index(condition=models.Q(('email_mentions', True)), fields=['user'], name='prefs_email_mentions'), models.Index(condition=models.Q(('email_digest__in', ('daily', 'weekly'))), fields=['user'], name='prefs_email_digest'), models.Index(condition=models.Q(('push_mentions', True)), fields=['user'], name='prefs_push_mentions'), models.Index(condition=models.Q(('push_messages', True)), fields=['user'], name='prefs_push_messages'), models.Index(condition=models.Q(('push_security', True)), fields=['user'], name='prefs_push_security'), models.Index(condition=models.Q(('sms_security', True)), fields=['user'], name='prefs_sms_security')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('email_digest__in', ('off', 'daily', 'weekly'))), name='notification_preferences_email_digest_domain'), models.CheckConstraint(condition=models.Q(django.db.models.lookups.Regex(django.db.models.functions.comparison.Cast(models.F('quiet_hours_start'), models.TextField()), '^([01][0-9]|2[0-3]):[0-5][0-9]:00$')), name='notification_preferences_quiet_hours_start_domain'), models.CheckConstraint(condition=models.Q(django.db.models.lookups.Regex(django.db.models.functions.comparison.Cast(models.F('quiet_hours_end'), models.TextField()), '^([01][0-9]|2[0-3]):[0-5][0-9]:00$')), name='notification_preferences_quiet_hours_end_domain')],
+                "verbose_name": "notification preferences",
+                "verbose_name_plural": "notification preferences",
+                "db_table": "notification_preferences",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("email_marketing", True)),
+                        fields=["user"],
+                        name="prefs_email_marketing",
+                    ),
+                    models.Index(
+                        condition=models.Q(("email_product_updates", True)),
+                        fields=["user"],
+                        name="prefs_email_product_updates",
+                    ),
+                    models.Index(
+                        condition=models.Q(("email_security", True)),
+                        fields=["user"],
+                        name="prefs_email_security",
+                    ),
+                    models.Index(
+                        condition=models.Q(("email_mentions", True)),
+                        fields=["user"],
+                        name="prefs_email_mentions",
+                    ),
+                    models.Index(
+                        condition=models.Q(("email_digest__in", ("daily", "weekly"))),
+                        fields=["user"],
+                        name="prefs_email_digest",
+                    ),
+                    models.Index(
+                        condition=models.Q(("push_mentions", True)),
+                        fields=["user"],
+                        name="prefs_push_mentions",
+                    ),
+                    models.Index(
+                        condition=models.Q(("push_messages", True)),
+                        fields=["user"],
+                        name="prefs_push_messages",
+                    ),
+                    models.Index(
+                        condition=models.Q(("push_security", True)),
+                        fields=["user"],
+                        name="prefs_push_security",
+                    ),
+                    models.Index(
+                        condition=models.Q(("sms_security", True)),
+                        fields=["user"],
+                        name="prefs_sms_security",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("email_digest__in", ("off", "daily", "weekly"))),
+                        name="notification_preferences_email_digest_domain",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            django.db.models.lookups.Regex(
+                                django.db.models.functions.comparison.Cast(
+                                    models.F("quiet_hours_start"), models.TextField()
+                                ),
+                                "^([01][0-9]|2[0-3]):[0-5][0-9]:00$",
+                            )
+                        ),
+                        name="notification_preferences_quiet_hours_start_domain",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            django.db.models.lookups.Regex(
+                                django.db.models.functions.comparison.Cast(
+                                    models.F("quiet_hours_end"), models.TextField()
+                                ),
+                                "^([01][0-9]|2[0-3]):[0-5][0-9]:00$",
+                            )
+                        ),
+                        name="notification_preferences_quiet_hours_end_domain",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('kind', models.TextField(choices=[('backfill', 'backfill'), ('reverse', 'reverse backfill'), ('verification', 'verification')])),
-                ('status', models.TextField(choices=[('running', 'running'), ('interrupted', 'interrupted'), ('failed', 'failed'), ('done', 'done'), ('abandoned', 'abandoned')], default='running')),
-                ('phase', models.TextField(choices=[('copy', 'copy'), ('catch_up', 'catch-up'), ('compare', 'compare')])),
-                ('cursor', models.TextField(null=True)),
-                ('users', models.BigIntegerField(default=0)),
-                ('copied', models.BigIntegerField(default=0)),
-                ('differing', models.BigIntegerField(default=0)),
-                ('repaired', models.BigIntegerField(default=0)),
-                ('batches', models.BigIntegerField(default=0)),
-                ('retries', models.BigIntegerField(default=0)),
-                ('token', models.BigIntegerField(default=1)),
-                ('holder', models.TextField()),
-                ('error', models.TextField(default='')),
-                ('started_at', models.DateTimeField()),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.TextField(
+                        choices=[
+                            ("backfill", "backfill"),
+                            ("reverse", "reverse backfill"),
+                            ("verification", "verification"),
+                        ]
+                    ),
+                ),
+                (
+                    "status",
+                    models.TextField(
+                        choices=[
+                            ("running", "running"),
+                            ("interrupted", "interrupted"),
+                            ("failed", "failed"),
+                            ("done", "done"),
+                            ("abandoned", "abandoned"),
+                        ],
+                        default="running",
+                    ),
+                ),
+                (
+                    "phase",
+                    models.TextField(
+                        choices=[("copy", "copy"), ("catch_up", "catch-up"), ("compare", "compare")]
+                    ),
+                ),
+                ("cursor", models.TextField(null=True)),
+                ("users", models.BigIntegerField(default=0)),
+                ("copied", models.BigIntegerField(default=0)),
+                ("differing", models.BigIntegerField(default=0)),
+                ("repaired", models.BigIntegerField(default=0)),
+                ("batches", models.BigIntegerField(default=0)),
+                ("retries", models.BigIntegerField(default=0)),
+                ("token", models.BigIntegerField(default=1)),
+                ("holder", models.TextField()),
+                ("error", models.TextField(default="")),
+                ("started_at", models.DateTimeField()),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
             ],
             options={
-                'db_table': 'prefs_run',
-                'constraints': [models.UniqueConstraint(condition=models.Q(('status__in', ('done', 'abandoned')), _negated=True), fields=('kind',), name='prefs_run_one_open_of_a_kind')],
+                "db_table": "prefs_run",
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("status__in", ("done", "abandoned")), _negated=True),
+                        fields=("kind",),
+                        name="prefs_run_one_open_of_a_kind",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='UserPreferences',
+            name="UserPreferences",
             fields=[
-                ('user', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='+', serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('theme', models.TextField(blank=True, null=True)),
-                ('language', models.TextField(blank=True, null=True)),
-                ('timezone', models.TextField(blank=True, null=True)),
-                ('date_format', models.TextField(blank=True, null=True)),
-                ('items_per_page', models.IntegerField(blank=True, null=True)),
-                ('compact_mode', models.BooleanField(blank=True, null=True)),
-                ('residue', models.JSONField(blank=True, editable=False, null=True)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("theme", models.TextField(blank=True, null=True)),
+                ("language", models.TextField(blank=True, null=True)),
+                ("timezone", models.TextField(blank=True, null=True)),
+                ("date_format", models.TextField(blank=True, null=True)),
+                ("items_per_page", models.IntegerField(blank=True, null=True)),
+                ("compact_mode", models.BooleanField(blank=True, null=True)),
+                ("residue", models.JSONField(blank=True, editable=False, null=True)),
             ],
             options={
-                'verbose_name': 'user preferences',
-                'verbose_name_plural': 'user preferences',
-                'db_table': 'user_preferences',
-                'constraints': [models.CheckConstraint(condition=models.Q(('theme__in', ('light', 'dark', 'system'))), name='user_preferences_theme_domain'), models.CheckConstraint(condition=models.Q(('language__regex', '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$'), django.db.models.lookups.LessThanOrEqual(django.db.models.functions.text.Length(models.F('language')), 35)), name='user_preferences_language_domain'), models.CheckConstraint(condition=models.Q(('timezone__regex', '^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9][A-Za-z0-9_+-]*)*$'), django.db.models.lookups.LessThanOrEqual(django.db.models.functions.text.Length(models.F('timezone')), 64)), name='user_preferences_timezone_domain'), models.CheckConstraint(condition=models.Q(('date_format__in', ('iso', 'us', 'eu'))), name='user_preferences_date_format_domain'), models.CheckConstraint(condition=models.Q(('items_per_page__range', (1, 500))), name='user_preferences_items_per_page_domain')],
+                "verbose_name": "user preferences",
+                "verbose_name_plural": "user preferences",
+                "db_table": "user_preferences",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("theme__in", ("light", "dark", "system"))),
+                        name="user_preferences_theme_domain",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("language__regex", "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"),
+                            django.db.models.lookups.LessThanOrEqual(
+                                django.db.models.functions.text.Length(models.F("language")), 35
+                            ),
+                        ),
+                        name="user_preferences_language_domain",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "timezone__regex",
+                                "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9][A-Za-z0-9_+-]*)*$",
+                            ),
+                            django.db.models.lookups.LessThanOrEqual(
+                                django.db.models.functions.text.Length(models.F("timezone")), 64
+                            ),
+                        ),
+                        name="user_preferences_timezone_domain",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("date_format__in", ("iso", "us", "eu"))),
+                        name="user_preferences_date_format_domain",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("items_per_page__range", (1, 500))),
+                        name="user_preferences_items_per_page_domain",
+                    ),
+                ],
             },
         ),
     ]

@@ -15,10 +15,12 @@ from prefs.sql.names import names, quote
 def _add(table: str) -> LockedSQL:
     n = names()
     return LockedSQL(
-        sql=f"ALTER TABLE {quote(table)} ADD CONSTRAINT {quote(foreign_key_name(table))}"
+        # Dropped first where an earlier try got this far and no further.
+        sql=f"ALTER TABLE {quote(table)} DROP CONSTRAINT IF EXISTS"
+        f" {quote(foreign_key_name(table))}, ADD CONSTRAINT {quote(foreign_key_name(table))}"
         f" FOREIGN KEY (user_id) REFERENCES {n.users} ({n.key})"
         " ON DELETE CASCADE ON UPDATE CASCADE NOT VALID",
-        reverse_sql=f"ALTER TABLE {quote(table)} DROP CONSTRAINT {quote(foreign_key_name(table))}",
+        reverse_sql=f"ALTER TABLE {quote(table)} DROP CONSTRAINT IF EXISTS {quote(foreign_key_name(table))}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from django.db import migrations
 
+from prefs.ddl import BoundedLocks
 from prefs.sql.functions import ARGUMENTS, FUNCTIONS
 
 
@@ -9,9 +10,12 @@ class Migration(migrations.Migration):
     dependencies = [("prefs", "0002_foreign_keys")]
 
     operations = [
-        migrations.RunSQL(
-            sql=create,
-            reverse_sql=f"DROP FUNCTION IF EXISTS {name}({ARGUMENTS[name]})",
-        )
-        for name, create in FUNCTIONS.items()
+        BoundedLocks(),
+        *(
+            migrations.RunSQL(
+                sql=create,
+                reverse_sql=f"DROP FUNCTION IF EXISTS {name}({ARGUMENTS[name]})",
+            )
+            for name, create in FUNCTIONS.items()
+        ),
     ]

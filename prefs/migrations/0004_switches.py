@@ -1,6 +1,8 @@
 """The two switches, both off: reads and writes go to the blob, as before."""
 
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import StateApps
 from django.utils import timezone
 from waffle import get_waffle_switch_model
 
@@ -9,7 +11,7 @@ from prefs.routing import SWITCHES
 _NOTE = "Part of the preferences migration: turned by advance_prefs and rollback_prefs."
 
 
-def create(apps, schema_editor):
+def create(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     switches = get_waffle_switch_model().objects.using(schema_editor.connection.alias)
     now = timezone.now()
     switches.bulk_create(
@@ -21,7 +23,7 @@ def create(apps, schema_editor):
     )
 
 
-def remove(apps, schema_editor):
+def remove(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     from prefs.engine.states import refuse_to_unexpand
 
     refuse_to_unexpand(schema_editor.connection.alias)

@@ -5,16 +5,18 @@ given up only while the blob is what everybody reads and writes.
 """
 
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import StateApps
 
 from prefs.engine.inline import backfill_inline
 from prefs.engine.states import refuse_to_unexpand
 
 
-def forwards(apps, schema_editor):
+def forwards(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     backfill_inline(schema_editor.connection.alias, say=print)
 
 
-def backwards(apps, schema_editor):
+def backwards(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     refuse_to_unexpand(schema_editor.connection.alias)
 
 

@@ -68,9 +68,7 @@ def lost_writes(records: Iterable[Record]) -> list[str]:
     for record in records:
         lost += record.stale
         # What is read now is compared with the record as a read of the client would be.
-        final = Record(
-            client=record.client, documents=record.documents, counters=record.counters
-        )
+        final = Record(client=record.client, documents=record.documents, counters=record.counters)
         for user, document in _documents(record.documents):
             final.saw_document(user, document)
         for user, document in _documents(record.counters):

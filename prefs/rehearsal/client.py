@@ -98,7 +98,9 @@ class Client:
         self.record.saw_document(user, self.documents.document(user))
 
     def list_page(self) -> None:
-        users = self.rng.sample(self.specification.shared, k=min(20, len(self.specification.shared)))
+        users = self.rng.sample(
+            self.specification.shared, k=min(20, len(self.specification.shared))
+        )
         for key, document in self.documents.documents(users).items():
             self.record.saw_counter(str(key), document)
 

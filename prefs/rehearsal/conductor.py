@@ -202,5 +202,3 @@ def _migrate(app: str, *name: str) -> None:
     # What migrate prints is progress here, not a result.
     with contextlib.redirect_stdout(sys.stderr):
         call_command("migrate", app, *name, database=ALIAS, verbosity=0, interactive=False)
-
-

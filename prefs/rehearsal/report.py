@@ -120,11 +120,11 @@ class Report:
         """The report as a table and a verdict."""
         head = f"{'state':<22}{'seconds':>9}{'requests':>10}{'failed':>8}{'p50 ms':>9}{'p99 ms':>9}"
         lines = [head, "-" * len(head)]
-        for phase in self.phases:
-            lines.append(
-                f"{phase.name:<22}{phase.seconds:>9.1f}{phase.requests:>10}{phase.failed:>8}"
-                f"{_ms(phase.p50_ms):>9}{_ms(phase.p99_ms):>9}"
-            )
+        lines += [
+            f"{phase.name:<22}{phase.seconds:>9.1f}{phase.requests:>10}{phase.failed:>8}"
+            f"{_ms(phase.p50_ms):>9}{_ms(phase.p99_ms):>9}"
+            for phase in self.phases
+        ]
         lines += ["-" * len(head), *self._verdict()]
         errors = [error for record in self.records for error in record.errors]
         lines += [f"  failed: {error}" for error in errors[:_SHOWN]]

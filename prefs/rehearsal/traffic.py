@@ -101,8 +101,7 @@ def _random_users(condition: str, limit: int) -> list[str]:
     n = names()
     with connections[ALIAS].cursor() as cursor:
         cursor.execute(
-            f"SELECT u.{n.key}::text FROM {n.users} u WHERE {condition}"
-            " ORDER BY random() LIMIT %s",
+            f"SELECT u.{n.key}::text FROM {n.users} u WHERE {condition} ORDER BY random() LIMIT %s",
             [limit],
         )
         return [row[0] for row in cursor.fetchall()]
@@ -122,4 +121,3 @@ def _some_users(clients: int) -> list[str]:
 
 def _cold_users() -> list[str]:
     return _random_users("TRUE", _COLD)
-

@@ -89,14 +89,10 @@ def constraint_definition(leaf: Leaf) -> str | None:
             values = ", ".join(f"{literal(value)}::text" for value in domain.values)
             return f"CHECK (({column} = ANY (ARRAY[{values}])))"
         case WholeNumber():
-            return (
-                f"CHECK ((({column} >= {domain.minimum}) AND ({column} <= {domain.maximum})))"
-            )
+            return f"CHECK ((({column} >= {domain.minimum}) AND ({column} <= {domain.maximum})))"
         case Shape():
             pattern = f"{literal(domain.pattern)}::text"
-            return (
-                f"CHECK ((({column} ~ {pattern}) AND (length({column}) <= {domain.max_length})))"
-            )
+            return f"CHECK ((({column} ~ {pattern}) AND (length({column}) <= {domain.max_length})))"
         case ClockTime():
             pattern = literal(domain.pattern.replace("$", ":00$"))
             return f"CHECK ((({column})::text ~ {pattern}::text))"
@@ -151,7 +147,8 @@ def actual_objects() -> str:
     UNION ALL
     SELECT 'index ' || c.relname,
       CASE WHEN i.indisvalid AND i.indisready THEN 'valid' ELSE 'invalid' END
-    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = %(table)s::regclass"""
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    WHERE i.indrelid = %(table)s::regclass"""
 
 
 def function_bodies() -> str:
@@ -189,7 +186,8 @@ def subscribed_tables() -> str:
 
 def sessions() -> str:
     """Client sessions of this database but our own: (pid, application, user, client)."""
-    return """SELECT pid, coalesce(application_name, ''), usename, coalesce(client_addr::text, 'local')
+    return """SELECT pid, coalesce(application_name, ''), usename,
+      coalesce(client_addr::text, 'local')
     FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'
     AND pid <> pg_backend_pid() ORDER BY pid"""
 
@@ -234,7 +232,8 @@ def column_definition() -> str:
 def users_estimate() -> str:
     """About how many users there are, from the planner's statistics: never a full scan."""
     n = names()
-    return f"SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = {literal(n.users)}::regclass"
+    return f"""SELECT greatest(reltuples, 0)::bigint FROM pg_class
+    WHERE oid = {literal(n.users)}::regclass"""
 
 
 @cache
@@ -246,8 +245,9 @@ def users_up_to() -> str:
 
 def set_switch() -> str:
     """Turn the switch `name` to `active`."""
-    return f"UPDATE {names().switches} SET active = %(active)s, modified = now() WHERE name = %(name)s"
-
+    return (
+        f"UPDATE {names().switches} SET active = %(active)s, modified = now() WHERE name = %(name)s"
+    )
 
 
 @cache

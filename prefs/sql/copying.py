@@ -86,7 +86,8 @@ def lock_users() -> str:
     It names the switches, as every write does, so that a flip's drain waits for this too.
     """
     n = names()
-    return f"""SELECT u.{n.key}, {switch(DUAL_WRITE)}, {switch(READ_TABLES)} FROM {n.users} u WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[])
+    return f"""SELECT u.{n.key}, {switch(DUAL_WRITE)}, {switch(READ_TABLES)}
+    FROM {n.users} u WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[])
     ORDER BY u.{n.key} FOR NO KEY UPDATE OF u"""
 
 
@@ -177,4 +178,3 @@ def random_users() -> str:
     n = names()
     return f"""SELECT u.{n.key} FROM {n.users} u TABLESAMPLE BERNOULLI (%(percent)s)
     LIMIT %(size)s"""
-

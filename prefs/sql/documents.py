@@ -66,7 +66,8 @@ def read() -> str:
     The text is NULL for SQL NULL, and where it cannot be built, which `printable` tells.
     """
     n = names()
-    return f"""SELECT d.key, d.dual_write, d.read_tables, d.body, d.doc IS NULL OR d.body IS NOT NULL
+    return f"""SELECT d.key, d.dual_write, d.read_tables, d.body,
+      d.doc IS NULL OR d.body IS NOT NULL
     FROM (SELECT s.*, {DOCUMENT_TEXT}(s.doc) AS body FROM (
       SELECT u.{n.key} AS key, r.dual_write, r.read_tables,
         CASE WHEN r.read_tables THEN {_tables_document(f"u.{n.key}")}
@@ -90,19 +91,20 @@ def lock() -> str:
 
 
 # How the writing statement makes the new document of what is stored and what came in.
-REPLACE = f"""CASE WHEN %(input)s::jsonb = 'null' AND stored.doc IS NULL THEN NULL
+REPLACE = """CASE WHEN %(input)s::jsonb = 'null' AND stored.doc IS NULL THEN NULL
       ELSE %(input)s::jsonb END"""
 MERGE = f"{MERGE_PATCH}(stored.doc, %(input)s::jsonb)"
 
 
 @cache
 def write(route: Route, incoming: str) -> str:
-    """Write the document of the locked `user`: (its text, what was refused or NULL, size, written).
+    """Write the document of the locked `user`: (text, refused leaves or NULL, size, written).
 
     Takes `user`, `input` (JSON text), `unknown` (dotted leaves whose new value failed a
     test that PostgreSQL cannot make) and `max_bytes`. Where a leaf is refused, or the text
-    has grown past `max_bytes` or cannot be built, nothing is written. Only leaves that differ from what is
-    stored can be refused. Writes go in one order: users, then the two tables.
+    has grown past `max_bytes` or cannot be built, nothing is written. Only leaves that
+    differ from what is stored can be refused. Writes go in one order: users, then the two
+    tables.
     """
     n = names()
     stored = _tables_document("%(user)s::" + n.key_type)
@@ -139,6 +141,7 @@ def _after(cte: str) -> str:
 
 
 def _refused() -> str:
+    """The leaves to refuse. jsonb equality, because Python reads a stored 10.50 as 10.5."""
     tested = [leaf for leaf in LEAVES if isinstance(leaf.domain, Shape) and leaf.domain.known]
     unknown = ", ".join(
         f"({literal(leaf.dotted)}, {path_literal(leaf.path)}::text[],"
@@ -153,7 +156,7 @@ def _refused() -> str:
         k(leaf, path, expected), LATERAL (SELECT incoming.doc #> k.path AS doc_value) t
       WHERE k.leaf = ANY(%(unknown)s::text[])
     ) e(leaf, path, value, expected)
-    WHERE NOT ({same("e.value", "stored.doc #> e.path")})"""
+    WHERE e.value IS DISTINCT FROM stored.doc #> e.path"""
 
 
 def _allowed() -> str:
@@ -191,8 +194,7 @@ def upsert(table: str, source: str) -> str:
 
 def _is_wanted(leaf: Leaf) -> str:
     """What follows a typed value to ask whether it wants messages."""
-    wanted: tuple[str, ...] = getattr(leaf.domain, "wanted", ())
-    return f" IN ({', '.join(map(literal, wanted))})" if wanted else ""
+    return f" IN ({', '.join(map(literal, leaf.wanted))})" if leaf.wanted else ""
 
 
 @cache
@@ -220,4 +222,3 @@ def audience(leaf: Leaf) -> str:
         WHERE NOT (SELECT r.read_tables FROM r) AND {blob}
         AND {after.format(key=f"u.{n.key}")} ORDER BY u.{n.key} LIMIT %(limit)s)
     ) a(user_id))"""
-

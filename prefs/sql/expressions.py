@@ -10,6 +10,8 @@ every cast behind the test that makes it safe.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from prefs.mapping import (
     LEAVES,
     NOTIFICATION_TABLE,
@@ -70,6 +72,8 @@ def typed_value(domain: Domain, value: str) -> str:
         case ClockTime():
             result = f"{text}::time"
             shape = f"{text} ~ {literal(domain.pattern)}"
+        case _:
+            assert_never(domain)
     tested = f"CASE WHEN {shape} THEN {result} END"
     return f"CASE WHEN jsonb_typeof({value}) = {literal(domain.json_type)} THEN {tested} END"
 
@@ -84,10 +88,7 @@ def typed(source: str) -> str:
     The OFFSET 0 keep each stage computed once: PostgreSQL would otherwise fold a stage
     into every place that names it, and extract the same leaf again for each.
     """
-    objects = ", ".join(
-        f"{_at('s.doc', node.path)} AS {_alias(node)}"
-        for node in inner_nodes()
-    )
+    objects = ", ".join(f"{_at('s.doc', node.path)} AS {_alias(node)}" for node in inner_nodes())
     parent = {leaf.dotted: _alias(node) for node in inner_nodes() for leaf in node.leaves}
     columns = ",\n      ".join(
         f"{typed_value(leaf.domain, f'(o.{parent[leaf.dotted]} -> {literal(leaf.name)})')}"

@@ -36,6 +36,7 @@ def names() -> Names:
     """The names of this site: its user model may be any, keyed by integer or UUID."""
     users = get_user_model()._meta
     assert users.pk is not None
+    assert users.pk.column is not None
     key_type = users.pk.rel_db_type(connection)
     assert key_type is not None
     return Names(

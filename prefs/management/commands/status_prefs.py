@@ -9,7 +9,6 @@ from prefs.engine.status import Status, status, switch_repairs
 from prefs.engine.transitions import Plan
 from prefs.management.base import ATTENTION, PrefsCommand
 from prefs.management.commands.backfill_prefs import run_figures
-from prefs.routing import MissingSwitch
 
 
 class Command(PrefsCommand):

@@ -47,9 +47,7 @@ class Command(PrefsCommand):
         return {**run_figures(run), "listed": listed}, _lines(run, listed), status
 
     def _sample(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
-        found = verification.verify_sample(
-            self.alias, options["sample"], repair=options["repair"]
-        )
+        found = verification.verify_sample(self.alias, options["sample"], repair=options["repair"])
         lines = [
             f"Compared {found.users} users taken at random: {len(found.differing)} differ. A"
             " sample is no evidence for a gate."
