@@ -30,7 +30,7 @@ from prefs.engine.runs import Control, LeaseLost, LockUnavailable, Progress, Run
 from prefs.engine.seeding import NotSeedable
 from prefs.engine.states import OutOfOrder, UnknownState
 from prefs.rehearsal.scratch import NoSuchDatabase
-from prefs.rehearsal.traffic import ClientFailed
+from prefs.rehearsal.traffic import ClientFailed, TooFewUsers
 from prefs.routing import MissingSwitch
 
 ATTENTION = 3
@@ -54,6 +54,7 @@ _STATUS: dict[type[Exception], int] = {
     InvalidDocument: 1,
     NoSuchDatabase: 1,
     ClientFailed: 1,
+    TooFewUsers: 2,
 }
 
 

@@ -36,7 +36,7 @@ from prefs.rehearsal.scratch import ALIAS, scratch_database
 from prefs.rehearsal.traffic import Traffic, traffic
 
 _SOAK = 1.0
-_HOLD = 3.0
+_HOLD = 6.0
 _DIRTY = 0.05
 
 

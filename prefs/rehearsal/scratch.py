@@ -36,7 +36,7 @@ def register(alias: str, database: str) -> None:
 
 @contextmanager
 def scratch_database(into: str | None, *, keep: bool) -> Iterator[str]:
-    """The name of a database to rehearse in, registered as `ALIAS`.
+    """The name of a database to rehearse in, registered as `ALIAS` while this lasts.
 
     Without `into` it is made here, and dropped at the end unless `keep`. One that was there
     before is never dropped. Raises NoSuchDatabase.
@@ -53,6 +53,7 @@ def scratch_database(into: str | None, *, keep: bool) -> Iterator[str]:
         yield name
     finally:
         connections[ALIAS].close()
+        del connections[ALIAS], connections.databases[ALIAS]
         if not into and not keep:
             with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
                 cursor.execute(f"DROP DATABASE {quote(name)} WITH (FORCE)")

@@ -30,6 +30,16 @@ class ClientFailed(RuntimeError):
         super().__init__(f"Client {client} ended with status {status}: {log.strip()[-500:]}")
 
 
+class TooFewUsers(ValueError):
+    """Not enough users for every client to have its own."""
+
+    def __init__(self, clients: int) -> None:
+        super().__init__(
+            f"There are too few users for {clients} clients to write to: rehearse with at least"
+            f" {10 * clients} users (--users N)."
+        )
+
+
 @dataclass(kw_only=True)
 class Traffic:
     """The running clients, and where they keep their records."""
@@ -66,7 +76,9 @@ def traffic(folder: Path, database: str, clients: int) -> Iterator[Traffic]:
     Clients own users that nobody else writes, and share others; all else is only read.
     """
     users = _some_users(clients)
-    shared = users[:_SHARED]
+    shared = users[: min(_SHARED, len(users) // 3)]
+    if not shared or len(users) - len(shared) < clients:
+        raise TooFewUsers(clients)
     running = Traffic(folder=folder, written=users)
     try:
         for number in range(clients):

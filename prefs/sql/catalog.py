@@ -148,7 +148,13 @@ def actual_objects() -> str:
     SELECT 'index ' || c.relname,
       CASE WHEN i.indisvalid AND i.indisready THEN 'valid' ELSE 'invalid' END
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-    WHERE i.indrelid = %(table)s::regclass"""
+    WHERE i.indrelid = %(table)s::regclass
+    UNION ALL
+    -- Those of the foreign key, which stand on both tables, are internal: they must be enabled.
+    SELECT 'trigger ' || tgname,
+      CASE WHEN tgenabled = 'O' THEN pg_get_triggerdef(oid) ELSE 'not enabled' END
+    FROM pg_trigger WHERE tgrelid = %(table)s::regclass AND NOT tgisinternal
+    OR %(table)s::regclass IN (tgrelid, tgconstrrelid) AND tgisinternal AND tgenabled <> 'O'"""
 
 
 def function_bodies() -> str:

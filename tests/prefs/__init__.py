@@ -1,0 +1,1 @@
+"""Tests of the migration app, on a real PostgreSQL always."""

@@ -1,0 +1,1 @@
+"""Tests of the rehearsal: that it passes, and that it can fail."""

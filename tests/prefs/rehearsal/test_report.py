@@ -1,0 +1,69 @@
+"""The report says what was measured, and calls nothing clean that is not."""
+
+from dataclasses import replace
+
+import pytest
+
+from prefs.rehearsal.record import Record
+from prefs.rehearsal.report import Phase, Report, percentile, phases_of
+
+RECORD = Record(client=0, requests=[(1.0, 5.0, True), (1.5, 7.0, False), (2.5, 9.0, True)])
+CLEAN = Report(
+    users=10,
+    seconds=3.0,
+    phases=(Phase(name="expanded", began=1.0, ended=2.0),),
+    records=(RECORD,),
+    lost=[],
+    mismatches=0,
+    blobs_changed=0,
+    column_changed=False,
+    quarantined=4,
+    database=None,
+)
+
+
+def test_a_request_belongs_to_the_state_it_began_in() -> None:
+    [first, second] = phases_of(
+        [Phase(name="a", began=1.0, ended=2.0), Phase(name="b", began=2.0, ended=3.0)], [RECORD]
+    )
+    assert (first.requests, first.failed, first.p50_ms, first.p99_ms) == (2, 1, 5.0, 7.0)
+    assert (second.requests, second.failed, second.p50_ms) == (1, 0, 9.0)
+
+
+def test_percentiles_are_of_the_nearest_rank() -> None:
+    values = [float(n) for n in range(1, 101)]
+    assert percentile(values, 0.50) == 50.0
+    assert percentile(values, 0.99) == 99.0
+    assert percentile([], 0.5) is None
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        {"lost": ["user 1"]},
+        {"mismatches": 1},
+        {"blobs_changed": 1},
+        {"column_changed": True},
+        {"records": ()},
+        {"records": (replace(RECORD, errors=["boom"]),)},
+    ],
+)
+def test_one_flaw_is_enough_not_to_be_clean(flaw: dict[str, object]) -> None:
+    assert CLEAN.clean
+    assert not replace(CLEAN, **flaw).clean  # type: ignore[arg-type]
+
+
+def test_the_json_has_the_keys_that_are_promised() -> None:
+    promised = {
+        "users",
+        "requests",
+        "failed_requests",
+        "lost_writes",
+        "mismatches",
+        "blobs_changed",
+        "quarantined",
+        "phases",
+    }
+    figures = CLEAN.figures()
+    assert promised <= figures.keys()
+    assert {"name", "seconds", "requests", "p50_ms", "p99_ms"} <= figures["phases"][0].keys()
