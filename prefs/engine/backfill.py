@@ -17,7 +17,7 @@ from prefs.conf import Settings
 from prefs.engine import transitions
 from prefs.engine.evidence import database_now
 from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
-from prefs.engine.runs import OPEN, Control, Tally, guarded, resumable, take, walk
+from prefs.engine.runs import OPEN, Control, Tally, enter_phase, guarded, resumable, take, walk
 from prefs.engine.states import State, current_state, last_transition
 from prefs.models import Run
 from prefs.routing import Route
@@ -118,8 +118,7 @@ def backfill(
     def work() -> bool:
         for phase in planned.phases[_index(planned.phases, run.phase) :]:
             if run.phase != phase:
-                run.phase, run.cursor, run.users = phase, None, 0
-                run.save(using=alias, update_fields=["phase", "cursor", "users"])
+                enter_phase(run, alias, phase)
             batch = _batch(phase, direction)
             if not walk(run, alias, settings, control, batch, planned.users):
                 return False

@@ -158,10 +158,25 @@ def close(run: Run, alias: str, status: Run.Status, error: str = "") -> None:
     _save(run, alias, status=status, error=error, lease_until=None, finished_at=finished)
 
 
+def enter_phase(run: Run, alias: str, phase: Run.Phase) -> None:
+    """Begin a phase of a run at the first user. Raises LeaseLost."""
+    _save(run, alias, phase=phase, cursor=None, users=0)
+
+
 def _save(run: Run, alias: str, **values: Any) -> None:
+    """Write to the run under its token, then to this copy of it. Raises LeaseLost."""
+    with transaction.atomic(using=alias):
+        _renew(run, alias, values)
+    _remember(run, values)
+
+
+def _renew(run: Run, alias: str, values: dict[str, Any]) -> None:
     held = Run.objects.using(alias).filter(pk=run.pk, token=run.token)
     if not held.filter(status=Run.Status.RUNNING).update(**values):
         raise LeaseLost(run)
+
+
+def _remember(run: Run, values: dict[str, Any]) -> None:
     for name, value in values.items():
         setattr(run, name, value)
 
@@ -224,26 +239,31 @@ def walk(
 
 def _one_batch(run: Run, alias: str, settings: Settings, batch: Batch, size: int) -> int:
     """One chunk in one transaction: rows, counters, cursor and lease. Returns its users."""
+    values: dict[str, Any] = {}
     with transaction.atomic(using=alias, durable=True), connections[alias].cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
         after = None if run.cursor is None else _key_field().to_python(run.cursor)
         cursor.execute(copying.chunk_end(), {"after": after, "size": size})
         upto, users = cursor.fetchone()
         if users:
-            tally = batch(cursor, after, upto)
-            _save(
-                run,
-                alias,
-                cursor=str(upto),
-                users=run.users + users,
-                copied=run.copied + tally.copied,
-                differing=run.differing + tally.differing,
-                repaired=run.repaired + tally.repaired,
-                batches=run.batches + 1,
-                retries=run.retries,
-                lease_until=database_now(alias) + settings.lease,
-            )
+            values = _after_batch(run, upto, users, batch(cursor, after, upto))
+            values["lease_until"] = database_now(alias) + settings.lease
+            _renew(run, alias, values)
+    # Only what has committed: a batch that fails leaves this copy as it was.
+    _remember(run, values)
     return int(users)
+
+
+def _after_batch(run: Run, upto: Any, users: int, tally: Tally) -> dict[str, Any]:
+    return {
+        "cursor": str(upto),
+        "users": run.users + users,
+        "copied": run.copied + tally.copied,
+        "differing": run.differing + tally.differing,
+        "repaired": run.repaired + tally.repaired,
+        "batches": run.batches + 1,
+        "retries": run.retries,
+    }
 
 
 def _key_field() -> Any:

@@ -141,6 +141,7 @@ class PrefsCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.alias: str = options["database"]
         self.as_json: bool = options["json"]
+        self.verbosity: int = options["verbosity"]
         try:
             result, lines, status = self.run(options)
         except tuple(_STATUS) as error:
@@ -174,14 +175,15 @@ class PrefsCommand(BaseCommand):
             " right, then run this command again."
         )
 
-    def control(self, stop: Stop, options: dict[str, Any], **more: Any) -> Control:
+    def control(self, stop: Stop, **more: Any) -> Control:
         """How a run of this command tells and is stopped."""
-        self.progress = ProgressLine(self.stderr, options["verbosity"])
+        self.progress = ProgressLine(self.stderr, self.verbosity)
         return Control(progress=self.progress, notice=self.say, stopped=stop, **more)
 
     def say(self, text: str) -> None:
-        """A line of progress."""
-        self.stderr.write(text, self.style.NOTICE)
+        """A line of progress, unless -v 0 asks for none."""
+        if self.verbosity:
+            self.stderr.write(text, self.style.NOTICE)
 
     def signature(self, options: dict[str, Any]) -> Signature:
         """Who runs this command, for the record."""

@@ -40,7 +40,7 @@ class TransitionCommand(PrefsCommand):
                 options["to"],
                 settings,
                 self.signature(options),
-                self.control(stop, options),
+                self.control(stop),
                 forward=self.forward,
             )
         self.progress.end()

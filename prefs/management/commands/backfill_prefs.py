@@ -34,9 +34,7 @@ class Command(PrefsCommand):
             plan = backfill.plan(self.alias, direction)
             return {"dry_run": True, "plan": plan.lines()}, plan.lines(), 0
         stop = Stop()
-        control = self.control(
-            stop, options, batch_size=options["batch_size"], max_rate=options["max_rate"]
-        )
+        control = self.control(stop, batch_size=options["batch_size"], max_rate=options["max_rate"])
         for line in backfill.plan(self.alias, direction).lines():
             self.say(line)
         with stop.listening(self.stderr):

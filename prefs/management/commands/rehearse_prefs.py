@@ -37,7 +37,7 @@ class Command(PrefsCommand):
         stop = Stop()
         with stop.listening(self.stderr):
             try:
-                report = rehearse(chosen, conf.current(), self.control(stop, options))
+                report = rehearse(chosen, conf.current(), self.control(stop))
             except Interrupted as error:
                 return {"error": str(error)}, [str(error)], 128 + (stop.signal or 2)
         self.progress.end()

@@ -38,7 +38,7 @@ class Command(PrefsCommand):
             run = verification.verify(
                 self.alias,
                 conf.current(),
-                self.control(stop, options),
+                self.control(stop),
                 repair=options["repair"],
                 report=report,
             )
