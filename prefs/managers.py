@@ -17,6 +17,7 @@ from django.db import DataError, OperationalError, connections, models, router, 
 from prefs import codec, conf
 from prefs.mapping import topic
 from prefs.routing import Route
+from prefs.rows import RowQuerySet
 from prefs.sql import documents as sql
 
 # Refused by the JSON parser of PostgreSQL: too deep (54001), or too large (54000).
@@ -35,7 +36,14 @@ class UnsupportedIsolation(RuntimeError):
         )
 
 
-class UserPreferencesManager(models.Manager[Any]):
+class _RowManager(models.Manager[Any]):
+    """Querysets whose writes are merges."""
+
+    def get_queryset(self) -> RowQuerySet[Any]:
+        return RowQuerySet(self.model, using=self._db)
+
+
+class UserPreferencesManager(_RowManager):
     """The documents of users, the same in every route.
 
     A `user_id` is the user model's primary key. Every method raises the user model's
@@ -162,7 +170,7 @@ def _no_such_user(user_id: Any) -> Exception:
     return model.DoesNotExist(f"There is no user with the key {user_id!r}.")
 
 
-class NotificationPreferencesManager(models.Manager[Any]):
+class NotificationPreferencesManager(_RowManager):
     """Who wants which message on which channel, the same in every route."""
 
     def audience(self, channel: str, name: str) -> Iterator[Any]:

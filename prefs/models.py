@@ -28,6 +28,7 @@ from prefs.mapping import (
     WholeNumber,
     leaves_of,
 )
+from prefs.rows import TypedRow
 
 
 def _domain(leaf: Leaf) -> list[models.BaseConstraint]:
@@ -76,7 +77,7 @@ def _owner(related_name: str) -> models.OneToOneField[models.Model, models.Model
     )
 
 
-class UserPreferences(models.Model):
+class UserPreferences(TypedRow):
     """One row a user: the typed settings, and the residue that no column can hold."""
 
     user = _owner("+")
@@ -99,7 +100,7 @@ class UserPreferences(models.Model):
         return f"preferences of user {self.pk}"
 
 
-class NotificationPreferences(models.Model):
+class NotificationPreferences(TypedRow):
     """One row a user: which message they want on which channel, and their quiet hours."""
 
     user = _owner("+")
