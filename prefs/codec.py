@@ -1,12 +1,14 @@
 """Documents between Python and JSON text, and the errors that name what is wrong with one.
 
 A document goes to PostgreSQL as text and comes back as text. What Python cannot write or
-read back exactly is an error here, never a silent change.
+read is an error here, never a silent change, but for the digits of a fraction that a float
+has no room for.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -103,9 +105,16 @@ def decode(user_id: object, text: str | None) -> Any:
     if text is None:
         return None
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=_finite)
     except (RecursionError, ValueError) as error:
         raise UndecodableDocument(user_id, error) from error
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:_SHOWN]}… is too large for a float")
+    return value
 
 
 def unknown_leaves(document: object) -> list[str]:
@@ -125,10 +134,13 @@ def unknown_leaves(document: object) -> list[str]:
 
 
 def refusals(user_id: object, refused: str) -> InvalidDocument:
-    """The error for what the writing statement refused: a JSON list of leaf, value, expected."""
+    """The error for what the writing statement refused: a JSON list of leaf, value, expected.
+
+    The value is its JSON text in there: it may be one that Python cannot decode.
+    """
     errors = {}
     for entry in json.loads(refused):
-        shown = json.dumps(entry["value"], ensure_ascii=False)
+        shown = entry["value"]
         shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
         errors[entry["leaf"]] = f"{shown} is not {entry['expected']}"
     return InvalidDocument(user_id, errors)

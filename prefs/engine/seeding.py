@@ -48,17 +48,17 @@ def seed(alias: str, users: int, *, odd: float, seed: int, progress: Callable[[i
     `progress` how many there are so far. Locks nothing but its own rows.
     """
     name_field = get_user_model().USERNAME_FIELD
-    begin = (
-        get_user_model()
-        ._default_manager.using(alias)
-        .filter(**{f"{name_field}__startswith": f"seed-{seed}-"})
-        .count()
-    )
+    prefix = f"seed-{seed}-"
+    named = get_user_model()._default_manager.using(alias)
+    found = named.filter(**{f"{name_field}__startswith": prefix}).values_list(name_field, flat=True)
+    numbered = (name.removeprefix(prefix) for name in found.iterator())
+    # After the highest and not after so many: some may have been deleted since.
+    begin = max((int(number) for number in numbered if number.isdecimal()), default=-1) + 1
     rng = random.Random(f"{seed}:{begin}")
     numbers = iter(range(begin, begin + users))
     done = 0
     while batch := list(islice(numbers, _BATCH)):
-        _copy(alias, [(f"seed-{seed}-{n}", blob(rng, odd)) for n in batch])
+        _copy(alias, [(f"{prefix}{n}", blob(rng, odd)) for n in batch])
         done += len(batch)
         progress(done)
     return done

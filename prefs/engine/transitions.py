@@ -61,7 +61,9 @@ def take_transition(
     resumed = _unsettled(alias)
     if resumed is not None:
         _see_through(resumed, alias, settings, control)
-        if resumed.settled_at is None or target in (None, State(resumed.to_state)):
+        # Who wants back, to no state in particular, is not served by the end of a way forward.
+        served = target is None and (forward or not _is_forward(resumed))
+        if resumed.settled_at is None or served or target is State(resumed.to_state):
             return resumed
     state = current_state(alias)
     if target is state:

@@ -148,8 +148,12 @@ class PrefsCommand(BaseCommand):
             self._fail(str(error), _STATUS[type(error)], error)
         except OperationalError as error:
             if sqlstate(error)[:2] not in ("", "08", "57"):
+                self._print_error(str(error), 1, error)
                 raise
             self._fail(self._unreachable(error), 1, error)
+        except Exception as error:
+            self._print_error(str(error), getattr(error, "returncode", 1), error)
+            raise
         else:
             self._print(result, lines)
             if status:
@@ -163,10 +167,13 @@ class PrefsCommand(BaseCommand):
         self.stdout.write(json.dumps(result, default=str) if self.as_json else "\n".join(lines))
 
     def _fail(self, message: str, status: int, error: Exception) -> None:
+        self._print_error(message, status, error)
+        raise CommandError(message, returncode=status) from error
+
+    def _print_error(self, message: str, status: int, error: Exception) -> None:
         if self.as_json:
             found = [f.record() for f in error.findings] if isinstance(error, GateRefused) else []
             self._print({"error": message, "status": status, "gates": found}, [])
-        raise CommandError(message, returncode=status) from error
 
     def _unreachable(self, error: Exception) -> str:
         return (

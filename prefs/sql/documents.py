@@ -130,7 +130,7 @@ def write(route: Route, incoming: str) -> str:
         parts.append(f"notification_row AS ({upsert(NOTIFICATION_TABLE, source)})")
     ctes = ",\n  ".join(parts)
     return f"""WITH {ctes}
-  SELECT s.body, (SELECT jsonb_agg(jsonb_build_object('leaf', f.leaf, 'value', f.value,
+  SELECT s.body, (SELECT jsonb_agg(jsonb_build_object('leaf', f.leaf, 'value', f.value::text,
     'expected', f.expected) ORDER BY f.leaf) FROM refused f)::text,
     octet_length(s.body), EXISTS (SELECT FROM allowed) FROM sized s"""
 

@@ -1,0 +1,107 @@
+"""Each part of the write protocol, taken away on purpose: the check of it must notice.
+
+The checks are those that the managers pass in test_concurrency and test_transactions. A
+check that cannot fail shows nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from prefs import managers
+from prefs.models import UserPreferences
+from prefs.routing import Route
+from prefs.sql import documents as sql
+from tests.prefs.managers import stores
+from tests.prefs.managers.conftest import EnterRoute
+from tests.prefs.managers.flips import ROUNDS, merged_while_the_route_moves
+from tests.prefs.managers.sessions import BOTH, FIRST, SECOND, merge_behind_another
+from tests.prefs.managers.stores import Place
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LOCK = "FOR NO KEY UPDATE OF u"
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def without_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first statement reads the route and locks nothing."""
+    unlocked = sql.lock().replace(LOCK, "")
+    assert unlocked != sql.lock()
+    monkeypatch.setattr(sql, "lock", lambda: unlocked)
+
+
+def with_lock_and_write_in_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is stored is read by the statement that waits for the lock, so before the wait."""
+    without_a_lock(monkeypatch)
+    write = sql.write
+    row = f"SELECT u.id FROM accounts_user u WHERE u.id = %(user)s {LOCK}"
+
+    def joined(route: Route, incoming: str) -> str:
+        text = write(route, incoming)
+        changed = text.replace("WITH stored", f"WITH locked AS MATERIALIZED ({row}), stored", 1)
+        changed = changed.replace(" AS doc)", " AS doc FROM locked)", 1)
+        assert changed.count("locked") == text.count("locked") + 2
+        return changed
+
+    monkeypatch.setattr(sql, "write", joined)
+
+
+def with_the_merge_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The patch is applied to a document that was read without the lock."""
+
+    def merge(self: Any, user_id: Any, patch: dict[str, Any]) -> Any:
+        return self.replace(user_id, merged(self.document(user_id), patch))
+
+    monkeypatch.setattr(type(UserPreferences.objects), "merge", merge)
+
+
+def merged(target: Any, patch: dict[str, Any]) -> dict[str, Any]:
+    """A merge patch without removals, which is all that the check sends."""
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        result[key] = merged(result.get(key), value) if isinstance(value, dict) else value
+    return result
+
+
+@pytest.mark.parametrize(
+    "take_away",
+    [without_a_lock, with_lock_and_write_in_one_statement, with_the_merge_in_python],
+    ids=lambda function: function.__name__,
+)
+def test_a_merge_behind_another_loses_it(
+    place: Place, take_away: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = stores.insert_user(place, "{}")
+    take_away(monkeypatch)
+    merge_behind_another(user)
+    document = UserPreferences.objects.document(user)
+    # It lost the first merge, and nothing told its writer.
+    assert document != BOTH
+    assert not FIRST.items() <= document.items()
+    assert SECOND.items() <= document.items()
+
+
+def with_a_remembered_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The route of the first write serves all that come after it."""
+    lock = managers._lock
+    remembered: list[Route] = []
+
+    def remember(cursor: Any, key: Any) -> Route:
+        remembered.append(lock(cursor, key))
+        return remembered[0]
+
+    monkeypatch.setattr(managers, "_lock", remember)
+
+
+@pytest.mark.parametrize("places", ROUNDS.values(), ids=ROUNDS.keys())
+def test_a_remembered_route_loses_a_write(
+    in_route: EnterRoute, places: tuple[Place, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = stores.insert_user(in_route(places[0]), "{}")
+    with_a_remembered_route(monkeypatch)
+    written, read = merged_while_the_route_moves(user, places)
+    assert read != written
