@@ -66,7 +66,7 @@ def copy_missing() -> str:
 
 @cache
 def overwrite_tables() -> str:
-    """Write the blobs of the users `ids` to the tables, under their row locks: (user id).
+    """Write the blobs of the users `ids` to the tables, under their row locks: two counts.
 
     One statement: the lock returns the blob of the row it locked, and the upsert meets the
     typed row as it is, even one newer than the snapshot.

@@ -17,6 +17,7 @@ from prefs.mapping import (
     USER_TABLE,
     Leaf,
     Shape,
+    WholeNumber,
     leaves_of,
 )
 from prefs.routing import DUAL_WRITE, READ_TABLES, Route
@@ -141,7 +142,17 @@ def _after(cte: str) -> str:
 
 
 def _refused() -> str:
-    """The leaves to refuse. jsonb equality, because Python reads a stored 10.50 as 10.5."""
+    """The leaves to refuse: those that do not fit and differ from what is stored.
+
+    They differ by jsonb equality, because Python reads a stored 10.50 as 10.5 and must be
+    able to put it back; but 10.0 over a stored 10, which fits, is a change for the worse.
+    """
+    stood = " OR ".join(
+        f"(e.leaf = {literal(leaf.dotted)}"
+        f" AND ({typed_value(leaf.domain, _stored(leaf))}) IS NOT NULL)"
+        for leaf in LEAVES
+        if isinstance(leaf.domain, WholeNumber)
+    )
     tested = [leaf for leaf in LEAVES if isinstance(leaf.domain, Shape) and leaf.domain.known]
     unknown = ", ".join(
         f"({literal(leaf.dotted)}, {path_literal(leaf.path)}::text[],"
@@ -156,7 +167,11 @@ def _refused() -> str:
         k(leaf, path, expected), LATERAL (SELECT incoming.doc #> k.path AS doc_value) t
       WHERE k.leaf = ANY(%(unknown)s::text[])
     ) e(leaf, path, value, expected)
-    WHERE e.value IS DISTINCT FROM stored.doc #> e.path"""
+    WHERE e.value IS DISTINCT FROM stored.doc #> e.path OR {stood}"""
+
+
+def _stored(leaf: Leaf) -> str:
+    return f"(stored.doc #> {path_literal(leaf.path)})"
 
 
 def _allowed() -> str:

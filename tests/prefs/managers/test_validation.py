@@ -211,3 +211,10 @@ def test_an_oversized_stored_document_may_shrink_and_stay_but_not_grow(place: Pl
     for _ in range(2):
         assert UserPreferences.objects.merge(user, {"y": None}) == {"x": "e" * 300}
     assert UserPreferences.objects.merge(user, {"x": "e" * 299}) == {"x": "e" * 299}
+
+
+def test_a_number_that_fits_is_not_respelled_as_one_that_does_not(place: Place) -> None:
+    user = stores.insert_user(place, '{"items_per_page": 10}')
+    with pytest.raises(InvalidDocument, match=r"items_per_page: 10\.0 is not an integer"):
+        UserPreferences.objects.replace(user, {"items_per_page": 10.0})
+    assert UserPreferences.objects.document_text(user) == '{"items_per_page": 10}'
