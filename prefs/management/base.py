@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections
 
 from prefs.codec import InvalidDocument
 from prefs.ddl import LockNotObtained, sqlstate
@@ -34,6 +34,7 @@ from prefs.rehearsal.traffic import ClientFailed, TooFewUsers
 from prefs.routing import MissingSwitch
 
 ATTENTION = 3
+_UNDEFINED_TABLE = "42P01"
 _REFUSED = 4
 _HELD = 5
 _STATUS: dict[type[Exception], int] = {
@@ -146,11 +147,12 @@ class PrefsCommand(BaseCommand):
             result, lines, status = self.run(options)
         except tuple(_STATUS) as error:
             self._fail(str(error), _STATUS[type(error)], error)
-        except OperationalError as error:
-            if sqlstate(error)[:2] not in ("", "08", "57"):
+        except DatabaseError as error:
+            told = self._explained(error)
+            if not told:
                 self._print_error(str(error), 1, error)
                 raise
-            self._fail(self._unreachable(error), 1, error)
+            self._fail(told, 1, error)
         except Exception as error:
             self._print_error(str(error), getattr(error, "returncode", 1), error)
             raise
@@ -175,12 +177,21 @@ class PrefsCommand(BaseCommand):
             found = [f.record() for f in error.findings] if isinstance(error, GateRefused) else []
             self._print({"error": message, "status": status, "gates": found}, [])
 
-    def _unreachable(self, error: Exception) -> str:
-        return (
-            f"The database {self.alias!r} cannot be reached, or went away: {str(error).strip()}."
-            " Nothing that was committed is lost. See that the server runs and DATABASE_URL is"
-            " right, then run this command again."
-        )
+    def _explained(self, error: DatabaseError) -> str:
+        """A sentence for an error that has nothing to do with the migration, or nothing."""
+        state, what = sqlstate(error), str(error).strip()
+        if isinstance(error, OperationalError) and state[:2] in ("", "08", "57"):
+            return (
+                f"The database {self.alias!r} cannot be reached, or went away: {what}."
+                " Nothing that was committed is lost. See that the server runs and DATABASE_URL"
+                " is right, then run this command again."
+            )
+        if state == _UNDEFINED_TABLE:
+            return (
+                f"The database {self.alias!r} lacks a table ({what.splitlines()[0]}). Run"
+                " `manage.py migrate`, then this command again."
+            )
+        return ""
 
     def control(self, stop: Stop, **more: Any) -> Control:
         """How a run of this command tells and is stopped."""

@@ -116,7 +116,8 @@ def foreign_key_name(table: str) -> str:
 def expected_objects(table: str) -> dict[str, str]:
     """What must be in the database for one typed table: name -> definition."""
     n = names()
-    users, key = n.users.strip('"'), n.key.strip('"')
+    # PostgreSQL prints quotes only where a name needs them; both sides go without.
+    users, key = n.users.replace('"', ""), n.key.replace('"', "")
     found = {
         "column user_id": f"{n.key_type} not null",
         f"constraint {table}_pkey": "PRIMARY KEY (user_id)",
@@ -142,7 +143,9 @@ def actual_objects() -> str:
       || CASE WHEN attnotnull THEN ' not null' ELSE '' END
     FROM pg_attribute WHERE attrelid = %(table)s::regclass AND attnum > 0 AND NOT attisdropped
     UNION ALL
-    SELECT 'constraint ' || conname, pg_get_constraintdef(oid) FROM pg_constraint
+    SELECT 'constraint ' || conname, CASE contype
+      WHEN 'f' THEN replace(pg_get_constraintdef(oid), '"', '') ELSE pg_get_constraintdef(oid) END
+    FROM pg_constraint
     WHERE conrelid = %(table)s::regclass AND contype NOT IN ('n', 't')
     UNION ALL
     SELECT 'index ' || c.relname,

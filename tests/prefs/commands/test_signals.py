@@ -1,0 +1,174 @@
+"""Signals finish the batch in hand, and a killed process leaves what another can go on with."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+
+from prefs.clock import Clock
+from prefs.models import Run
+from tests.prefs import scratch
+from tests.prefs.commands.running import run
+from tests.prefs.engine.steps import (
+    copy_all,
+    differences,
+    many_users,
+    set_blob,
+    until,
+    value,
+)
+
+SLOW = ("backfill_prefs", "--batch-size", "5", "--max-rate", "50")
+BOTH = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+def copied() -> int:
+    found: int = value("SELECT count(*) FROM user_preferences")
+    return found
+
+
+def went_on(before: int, process: subprocess.Popen[str]) -> bool:
+    """Whether a process has copied somebody more, or ended."""
+    return copied() > before or process.poll() is not None
+
+
+@contextmanager
+def running(site: str, *arguments: str, **settings: object) -> Iterator[subprocess.Popen[str]]:
+    """A command that has committed a batch, and goes on."""
+    with scratch.start(scratch.environment(site, **settings), *arguments) as process:
+        try:
+            until(lambda: Run.objects.filter(status="running", batches__gt=0).exists(), 20)
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("number", "status"), BOTH)
+def test_a_backfill_finishes_its_batch_and_resumes(
+    site: str, number: signal.Signals, status: int
+) -> None:
+    many_users(60)
+    with running(site, *SLOW, "--json") as process:
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == status
+    assert "Stopping after this batch." in err
+    stopped = Run.objects.get()
+    assert (stopped.status, stopped.lease_until) == ("interrupted", None)
+    assert stopped.users == stopped.copied == copied() == 5 * stopped.batches < 60
+    assert out.count("\n") == 1
+    resumed = run("backfill_prefs", "--json").json
+    assert (resumed["run"], resumed["users"], resumed["copied"]) == (stopped.pk, 60, 60)
+    assert differences() == []
+
+
+@pytest.mark.parametrize(("number", "status"), BOTH)
+def test_a_verification_finishes_its_batch_and_resumes(
+    site: str, number: signal.Signals, status: int
+) -> None:
+    users = many_users(2_500)
+    with scratch.connect(site) as session:
+        session.execute("BEGIN")
+        session.execute("SELECT FROM accounts_user WHERE id = %s FOR UPDATE", [users[1_200]])
+        with running(site, "verify_prefs", "--repair") as process:
+            process.send_signal(number)
+            process.communicate(timeout=10)
+        session.execute("ROLLBACK")
+    assert process.returncode == status
+    stopped = Run.objects.get()
+    assert (stopped.status, stopped.users) == ("interrupted", copied())
+    found = run("verify_prefs", "--repair", "--json").json
+    assert (found["run"], found["users"], found["repaired"]) == (stopped.pk, 2_500, 2_500)
+    assert differences() == []
+
+
+def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(site: str) -> None:
+    many_users(60)
+    arguments = ("backfill_prefs", "--batch-size", "5", "--max-rate", "5")
+    with running(site, *arguments, lease=0.1) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr
+        while "Stopping" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 143
+    assert copied() == Run.objects.get().users
+    copy_all()
+    assert (Run.objects.get().copied, differences()) == (60, [])
+
+
+def test_killed_at_random_instants_it_resumes_with_exact_counts(site: str) -> None:
+    many_users(400)
+    rng, kills = random.Random(), 0
+    for _ in range(5):
+        before = copied()
+        environ = scratch.environment(site, lease=0.05)
+        arguments = ("backfill_prefs", "--batch-size", "7", "--max-rate", "300")
+        with scratch.start(environ, *arguments) as process:
+            until(partial(went_on, before, process), 20)
+            Clock().sleep(rng.uniform(0, 0.2))
+            kills += process.poll() is None
+            process.kill()
+        until(lambda: value("SELECT lease_until < clock_timestamp() FROM prefs_run") is not False)
+        assert copied() == Run.objects.get().users == Run.objects.get().copied
+    assert kills >= 3
+    copy_all()
+    done = Run.objects.get()
+    assert (done.status, done.users, done.copied) == ("done", 400, 400)
+    assert differences() == []
+
+
+def test_a_process_that_slept_past_its_lease_is_fenced_off(site: str) -> None:
+    users = many_users(60)
+    with running(site, *SLOW, lease=0.2) as process:
+        until(
+            lambda: (
+                value(
+                    "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+                    " WHERE a.datname = current_database() AND l.mode LIKE 'Row%'"
+                )
+                == 0
+            )
+        )
+        process.send_signal(signal.SIGSTOP)
+        until(lambda: value("SELECT lease_until < clock_timestamp() FROM prefs_run"))
+        assert copy_all().status == Run.Status.DONE
+        set_blob(users[-1], {"theme": "light"})
+        process.send_signal(signal.SIGCONT)
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 5
+    assert "was lost to another process" in err
+    done = Run.objects.get()
+    assert (done.status, done.users, done.copied, done.token) == ("done", 60, 60, 2)
+    assert differences() == [users[-1]]
+
+
+def test_a_second_start_while_one_runs_is_refused(site: str) -> None:
+    many_users(60)
+    with running(site, *SLOW):
+        refused = run("backfill_prefs")
+        assert refused.status == 5
+        assert "is held by pid " in refused.err
+    assert Run.objects.count() == 1
+
+
+def test_a_run_whose_session_the_server_ends_says_so_and_resumes(site: str) -> None:
+    many_users(60)
+    with running(site, *SLOW, "--json", lease=0.05) as process:
+        value(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert "cannot be reached, or went away" in err
+    assert "Traceback" not in err
+    assert out.count("\n") == 1
+    copy_all()
+    assert (Run.objects.get().users, Run.objects.get().copied, differences()) == (60, 60, [])

@@ -1,0 +1,58 @@
+"""What a gate that is unmet must do: say so, say what meets it, and let nothing happen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import transaction
+
+from prefs.conf import Settings
+from prefs.engine.gates import Finding, GateRefused, evaluate
+from prefs.engine.states import Gate, State, edge
+from prefs.models import Transition
+from tests.prefs.engine.steps import ALIAS, ORDER, SOON, rows, state, take
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """What the block does to the database (to roles of the server, say) is rolled back."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def finding(gate: Gate, target: State, settings: Settings = SOON) -> Finding:
+    """What one gate of the transition to `target` finds now."""
+    here = state()
+    chosen = edge(here, target, forward=ORDER.index(target) > ORDER.index(here))
+    return next(f for f in evaluate(chosen, ALIAS, settings) if f.gate is gate)
+
+
+def records() -> list[tuple[object, ...]]:
+    """Everything that a transition would change."""
+    return [
+        *Transition.objects.order_by("id").values_list(),
+        *rows("SELECT name, active FROM waffle_switch ORDER BY name"),
+        *rows(
+            "SELECT attname, atttypid, attnotnull FROM pg_attribute"
+            " WHERE attrelid = 'accounts_user'::regclass AND NOT attisdropped ORDER BY attnum"
+        ),
+    ]
+
+
+def assert_refused(gate: Gate, target: State, *said: str, settings: Settings = SOON) -> None:
+    """The gate is unmet and says `said`; the transition is refused and changes nothing."""
+    found = finding(gate, target, settings)
+    assert not found.met
+    for words in said:
+        assert words in found.found
+    before, forward = records(), ORDER.index(target) > ORDER.index(state())
+    with pytest.raises(GateRefused) as refused:
+        take(target, settings, forward=forward)
+    message = str(refused.value)
+    assert f"  {gate}: {found.found.split(' s ago')[0].split(' s of')[0][:40]}" in message
+    assert found.remedy
+    assert found.remedy in message
+    assert records() == before

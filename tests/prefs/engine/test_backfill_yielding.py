@@ -1,0 +1,138 @@
+"""A backfill yields to whoever holds what it wants, and keeps to its rate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from prefs.engine import runs
+from prefs.engine.backfill import backfill
+from prefs.engine.repair import Direction
+from prefs.engine.runs import Control, LockUnavailable, Progress
+from prefs.engine.states import State
+from prefs.models import Run, UserPreferences
+from tests.prefs import scratch
+from tests.prefs.engine.steps import (
+    ALIAS,
+    SOON,
+    FakeClock,
+    add_users,
+    differences,
+    held_open,
+    in_thread,
+    many_users,
+    patient,
+    run_once,
+    take,
+    value,
+)
+
+FORWARD = Direction.FORWARD
+
+
+def test_a_user_deleted_under_the_copying_statement_is_tried_again(site: str) -> None:
+    users = many_users(3)
+    with scratch.connect(site) as session:
+        session.execute("BEGIN")
+        session.execute("DELETE FROM accounts_user WHERE id = %s", [users[1]])
+        notes: list[str] = []
+
+        def commit(progress: Progress) -> None:
+            notes.append(progress.note)
+            if progress.note:
+                session.execute("COMMIT")
+
+        run = run_once(progress=commit)
+    assert run.retries >= 1
+    assert value("SELECT count(*) FROM user_preferences") == 2
+
+
+def test_a_locked_user_makes_it_yield_halve_and_try_again(site: str) -> None:
+    users = many_users(20)
+    notes: list[str] = []
+
+    with scratch.connect(site) as session:
+        session.execute("BEGIN")
+        session.execute("SELECT FROM accounts_user WHERE id = %s FOR UPDATE", [users[0]])
+
+        def told(progress: Progress) -> None:
+            notes.append(progress.note)
+            if progress.note.endswith("batch 1"):
+                session.execute("COMMIT")
+
+        run = run_once(batch_size=16, progress=told)
+    yields = [note for note in notes if note]
+    assert yields[:4] == [f"yielding to a lock, batch {size}" for size in (8, 4, 2, 1)]
+    assert (run.status, run.retries, run.users, run.copied) == ("done", len(yields), 20, 20)
+    assert differences() == []
+
+
+def test_no_statement_of_it_waits_for_a_lock_longer_than_fifty_milliseconds(site: str) -> None:
+    [user] = add_users({"theme": "dark"})
+    assert runs.LOCK_TIMEOUT_MS <= 50
+    clock = FakeClock()
+    with scratch.connect(site) as session:
+        session.execute("BEGIN")
+        session.execute("SELECT FROM accounts_user WHERE id = %s FOR UPDATE", [user])
+        future = in_thread(lambda: backfill(ALIAS, FORWARD, patient(3), Control(clock=clock)))
+        waits = [row[0] for row in _longest_waits(session, future)]
+    assert max(waits) < 0.5
+    with pytest.raises(LockUnavailable):
+        future.result(10)
+
+
+def _longest_waits(session: scratch.Session, future: object) -> list[tuple[float]]:
+    seen: list[tuple[float]] = [(0.0,)]
+    statement = (
+        b"SELECT extract(epoch FROM clock_timestamp() - waitstart)::float FROM pg_locks"
+        b" WHERE NOT granted AND waitstart IS NOT NULL"
+    )
+    while not future.done():  # type: ignore[attr-defined]
+        seen += session.execute(statement).fetchall()
+    return seen
+
+
+def test_a_row_that_stays_locked_stops_it_and_leaves_it_resumable(site: str) -> None:
+    users = many_users(10)
+    with scratch.connect(site) as session:
+        session.execute("BEGIN")
+        session.execute("SELECT FROM accounts_user WHERE id = %s FOR UPDATE", [users[7]])
+        with pytest.raises(LockUnavailable, match=f"the user after key {users[6]} locked"):
+            backfill(ALIAS, FORWARD, patient(0.3), Control(batch_size=5))
+    failed = Run.objects.get()
+    assert (failed.status, failed.users, failed.copied) == (Run.Status.FAILED, 7, 7)
+    assert failed.error.startswith("LockUnavailable: ")
+    resumed = run_once()
+    assert (resumed.pk, resumed.status) == (failed.pk, Run.Status.DONE)
+    assert (resumed.users, resumed.copied, resumed.error) == (10, 10, "")
+
+
+def test_a_live_writer_never_waits_for_more_than_a_batch(site: str) -> None:
+    [user] = add_users({"theme": "dark"})
+    take(State.DUAL_WRITE)
+    with held_open(lambda: UserPreferences.objects.replace(user, {"theme": "light"})):
+        future = in_thread(lambda: backfill(ALIAS, FORWARD, patient(10), Control()))
+    assert future.result(10).status == Run.Status.DONE
+    assert UserPreferences.objects.document(user) == {"theme": "light"}
+    assert differences() == []
+
+
+def test_the_rate_is_kept(site: str) -> None:
+    many_users(50)
+    clock, moments = FakeClock(), [0.0]
+    run_once(max_rate=10, clock=clock, progress=lambda _: moments.append(clock.slept))
+    assert clock.slept == pytest.approx(5, abs=0.01)
+    assert [round(b - a, 6) for a, b in pairwise(moments[1:])] == [1.0] * 4
+
+
+def test_a_lease_is_renewed_with_every_batch(site: str) -> None:
+    many_users(4)
+    ends: list[object] = []
+    settings = replace(SOON, lease=timedelta(seconds=9))
+    control = Control(batch_size=1, progress=lambda _: ends.append(Run.objects.get().lease_until))
+    backfill(ALIAS, FORWARD, settings, control)
+    assert ends == sorted(set(ends), key=str)
+    assert len(ends) == 4

@@ -1,0 +1,83 @@
+"""Takes this site through the whole migration and back, and prints what became of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import django
+from django.conf import settings
+
+
+def documents() -> dict[str, str | None]:
+    """The text of every document, by key."""
+    from prefs.models import UserPreferences
+    from tests.uuid_site.models import Member
+
+    texts = UserPreferences.objects._texts(Member.objects.values_list("pk", flat=True))
+    return {str(key): text for key, text in texts.items()}
+
+
+def step(*arguments: str) -> dict[str, Any]:
+    """One command that must end well; what it printed as JSON."""
+    from tests.prefs.commands.running import run
+
+    outcome = run(*arguments, "--json")
+    assert outcome.status == 0, (arguments, outcome)
+    return outcome.json
+
+
+def there_and_back() -> list[str]:
+    """Every transition forward and then backward; the states that were passed."""
+    from prefs.models import UserPreferences
+    from tests.uuid_site.models import Member
+
+    passed = [step("advance_prefs")["state"]]
+    step("backfill_prefs")
+    step("verify_prefs")
+    passed.append(step("advance_prefs")["state"])
+    step("verify_prefs")
+    passed.append(step("advance_prefs")["state"])
+    passed.append(step("advance_prefs", "--noinput")["state"])
+    late = Member.objects.create(login="late")
+    UserPreferences.objects.replace(late.pk, {"theme": "dark", "n": 1.0})
+    passed += [step("rollback_prefs")["state"] for _ in range(2)]
+    step("backfill_prefs", "--reverse")
+    step("verify_prefs")
+    passed += [step("rollback_prefs")["state"] for _ in range(2)]
+    return passed
+
+
+def main() -> None:
+    """Walk, and print a JSON object."""
+    django.setup()
+    from django.core.management import call_command
+    from django.db import connection
+
+    settings.PREFS_CUTOVER_SOAK = settings.PREFS_CONTRACT_SOAK = timedelta(0)
+    call_command("migrate", verbosity=0)
+    step("seed_prefs", "--users", "200", "--dirty", "0.3")
+    before = documents()
+    copied = step("backfill_prefs", "--batch-size", "30")
+    passed = there_and_back()
+    after = documents()
+    with connection.cursor() as cursor:
+        cursor.execute('SELECT "Code"::text, preferences::text FROM "Members of old"')
+        blobs = dict(cursor.fetchall())
+    late = after.keys() - before.keys()
+    print(  # noqa: T201 - the test reads it
+        json.dumps(
+            {
+                "copied": copied["copied"],
+                "passed": passed,
+                "same": {key: after[key] for key in before} == before,
+                "blobs": blobs == after,
+                "late": [after[key] for key in late],
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
