@@ -241,7 +241,7 @@ def _one_batch(run: Run, alias: str, settings: Settings, batch: Batch, size: int
     """One chunk in one transaction: rows, counters, cursor and lease. Returns its users."""
     values: dict[str, Any] = {}
     with transaction.atomic(using=alias, durable=True), connections[alias].cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
+        cursor.execute(copying.batch_settings(), {"lock_timeout": f"{LOCK_TIMEOUT_MS}ms"})
         after = None if run.cursor is None else _key_field().to_python(run.cursor)
         cursor.execute(copying.chunk_end(), {"after": after, "size": size})
         upto, users = cursor.fetchone()

@@ -64,7 +64,7 @@ class Action(enum.StrEnum):
     FLIP = "flip the switch, then drain"
     DROP = "drop the column"
     RESTORE = "restore the column and fill it from the tables"
-    CONTRACT_EMPTY = "turn both switches and drop the column"
+    CONTRACT_EMPTY = "turn the read switch and drop the column"
 
 
 @dataclass(frozen=True, kw_only=True)

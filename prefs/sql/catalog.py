@@ -112,6 +112,17 @@ def foreign_key_name(table: str) -> str:
     return f"{table}_user_id_fkey"
 
 
+_VALID = "valid USING btree (user_id)"
+
+
+def _index_condition(leaf: Leaf) -> str:
+    """The predicate of a topic's index as pg_get_indexdef prints it."""
+    if not leaf.wanted:
+        return leaf.column
+    values = ", ".join(f"{literal(value)}::text" for value in leaf.wanted)
+    return f"({leaf.column} = ANY (ARRAY[{values}]))"
+
+
 @cache
 def expected_objects(table: str) -> dict[str, str]:
     """What must be in the database for one typed table: name -> definition."""
@@ -132,8 +143,8 @@ def expected_objects(table: str) -> dict[str, str]:
         if definition:
             found[f"constraint {table}_{leaf.column}_domain"] = definition
         if leaf in TOPICS.values():
-            found[f"index prefs_{leaf.column}"] = "valid"
-    found[f"index {table}_pkey"] = "valid"
+            found[f"index prefs_{leaf.column}"] = f"{_VALID} WHERE {_index_condition(leaf)}"
+    found[f"index {table}_pkey"] = _VALID
     return found
 
 
@@ -150,6 +161,7 @@ def actual_objects() -> str:
     UNION ALL
     SELECT 'index ' || c.relname,
       CASE WHEN i.indisvalid AND i.indisready THEN 'valid' ELSE 'invalid' END
+      || substring(pg_get_indexdef(c.oid) from ' USING .*')
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indrelid = %(table)s::regclass
     UNION ALL

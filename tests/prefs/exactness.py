@@ -23,12 +23,6 @@ _INSERT = """INSERT INTO accounts_user (password, is_superuser, username, first_
   SELECT '', false, gen_random_uuid(), '', '', '', false, true, now(), o.body::jsonb
   FROM unnest(%s::text[]) WITH ORDINALITY o(body, n) ORDER BY o.n RETURNING id"""
 
-# Earlier batches of the same test, and their dead rows, must not be read again and again.
-# An automatic ANALYZE would not see them, and mislead the planner: this lock keeps it out.
-_KEEP_PLANS = """SET LOCAL enable_seqscan = off;
-  LOCK TABLE accounts_user, user_preferences, notification_preferences
-  IN SHARE UPDATE EXCLUSIVE MODE"""
-
 _GIVEN = "unnest(%(ids)s::bigint[], %(texts)s::text[]) o(id, body)"
 _OTHER_THAN_GIVEN = f"""SELECT u.id FROM {_GIVEN} JOIN accounts_user u ON u.id = o.id
   WHERE NOT record_image_eq(ROW(u.preferences), ROW(o.body::jsonb)) ORDER BY u.id"""
@@ -92,7 +86,8 @@ def failures(cursor: Any, batch: Batch) -> list[str]:
     """What is wrong with the batch, empty where all is exact; an error is a failure too."""
     try:
         with transaction.atomic():
-            cursor.execute(_KEEP_PLANS)
+            # As every batch: the rows of earlier ones must not be read again and again.
+            cursor.execute(copying.batch_settings(), {"lock_timeout": "0"})
             return _failures(cursor, batch)
     except DatabaseError as error:
         return [f"error: {error}"]
