@@ -17,6 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, models, router, transaction
 
 from prefs.mapping import Leaf, leaves_of
 
+_NEVER_LOADED = object()
 Row = TypeVar("Row", bound="TypedRow")
 
 
@@ -27,6 +28,17 @@ class RowsStay(TypeError):
         super().__init__(
             "A row of typed preferences goes with its user and not by itself. To clear a"
             " document, call UserPreferences.objects.replace(user_id, {})."
+        )
+
+
+class NotARow(TypeError):
+    """A way of writing rows that reads a row first and takes it for the stored document."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(
+            f"{method} works on the typed row alone: it may be missing or old, and locking it"
+            " before the user deadlocks with other writes. Use UserPreferences.objects.merge,"
+            " which locks the user and reads what is stored."
         )
 
 
@@ -73,6 +85,18 @@ class RowQuerySet(models.QuerySet[Row]):
                 row.save(using=self.db, update_fields=list(fields))
         return len(rows)
 
+    def get_or_create(self, *args: Any, **options: Any) -> tuple[Row, bool]:
+        """Refused: NotARow."""
+        raise NotARow("get_or_create")
+
+    def update_or_create(self, *args: Any, **options: Any) -> tuple[Row, bool]:
+        """Refused: NotARow."""
+        raise NotARow("update_or_create")
+
+    def select_for_update(self, *args: Any, **options: Any) -> Self:
+        """Refused: NotARow."""
+        raise NotARow("select_for_update")
+
     def delete(self) -> tuple[int, dict[str, int]]:
         """Refused: RowsStay."""
         raise RowsStay
@@ -99,13 +123,16 @@ class TypedRow(models.Model):
         Raises as UserPreferences.objects.merge does, and NotALeaf.
         """
         alias = using or router.db_for_write(type(self), instance=self) or DEFAULT_DB_ALIAS
-        patch = self._patch(self._chosen(update_fields))
-        self._refuse_other_changes()
+        leaves = self._chosen(update_fields)
+        if update_fields is None:
+            self._refuse_other_changes()
+            leaves = [leaf for leaf in leaves if self._changed(leaf.column)]
+        patch = self._patch(leaves)
         if patch:
             manager = apps.get_model("prefs", "UserPreferences")._default_manager
             manager.db_manager(alias).merge(self.pk, patch)
         self._state.adding, self._state.db = False, alias
-        self._remember()
+        self._remember([leaf.column for leaf in leaves])
 
     def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
         """Refused: RowsStay."""
@@ -147,10 +174,16 @@ class TypedRow(models.Model):
         fields = [field.name for field in self._meta.concrete_fields if not field.primary_key]
         chosen = fields if names is None else [name for name in names if name in fields]
         loaded = self.__dict__.get("_loaded", {})
-        self._loaded = {**loaded, **{name: self.__dict__.get(name) for name in chosen}}
+        here = {name: self.__dict__[name] for name in chosen if name in self.__dict__}
+        self._loaded = {**loaded, **here}
 
     def _changed(self, name: str) -> bool:
-        return bool(self.__dict__.get(name) != self.__dict__.get("_loaded", {}).get(name))
+        """Whether a field was set to something else than was loaded; a new row has NULLs."""
+        loaded: dict[str, Any] = self.__dict__.get("_loaded", {})
+        if name not in self.__dict__:
+            return False
+        before = loaded.get(name, None if self._state.adding else _NEVER_LOADED)
+        return bool(self.__dict__[name] != before)
 
     def _refuse_other_changes(self) -> None:
         columns = [leaf.column for leaf in leaves_of(self._meta.db_table)]
@@ -165,7 +198,7 @@ class TypedRow(models.Model):
 
     def _patch(self, leaves: Iterable[Leaf]) -> dict[str, Any]:
         patch: dict[str, Any] = {}
-        for leaf in (leaf for leaf in leaves if self._changed(leaf.column)):
+        for leaf in leaves:
             node = patch
             for name in leaf.path[:-1]:
                 node = node.setdefault(name, {})

@@ -78,7 +78,8 @@ def latest_evidence(alias: str, since: datetime | None) -> Evidence:
     if run.differing:
         found = f"run {run.pk} found {run.differing} users whose stores differ"
         return Evidence(run=None, found=found, figures=figures)
-    age = (database_now(alias) - run.finished_at).total_seconds()
+    # From its beginning: users compared then may have been written since by other hands.
+    age = (database_now(alias) - run.started_at).total_seconds()
     found = f"run {run.pk} compared {run.users} users and found no difference"
     return Evidence(run=run, found=found, age=age, figures=figures)
 

@@ -120,7 +120,9 @@ def take(
     with transaction.atomic(using=alias, durable=True):
         lock_transitions(alias)
         now = database_now(alias)
-        found = Run.objects.using(alias).filter(kind=kind, status__in=OPEN).first()
+        # Locked, so that a batch of the holder before has committed whole or will fail.
+        open_runs = Run.objects.using(alias).filter(kind=kind, status__in=OPEN)
+        found = open_runs.select_for_update().first()
         if found is not None:
             lease = found.lease_until if found.status == Run.Status.RUNNING else None
             if lease is not None and lease > now:

@@ -9,7 +9,7 @@ from waffle import get_waffle_switch_model
 
 from prefs.conf import Settings
 from prefs.engine import transitions
-from prefs.engine.states import EDGES, State, current_state, last_transition
+from prefs.engine.states import EDGES, State, UnknownState, current_state, last_transition
 from prefs.models import Run, Transition
 from prefs.routing import SWITCHES
 from prefs.sql import catalog, copying
@@ -76,14 +76,28 @@ def quarantined(alias: str) -> dict[str, int]:
 
 
 def switch_repairs(alias: str) -> list[str]:
-    """The commands that put missing switch rows back with the value they had."""
+    """The commands that put switches back as the last transition left them.
+
+    Those whose rows are missing, and those that route to a column that was dropped.
+    """
     last = last_transition(alias)
     state = State(last.to_state) if last else State.EXPANDED
     values = dict(zip(SWITCHES, state.route.value, strict=True))
-    present = get_waffle_switch_model().objects.using(alias).filter(name__in=SWITCHES)
-    missing = set(SWITCHES) - set(present.values_list("name", flat=True))
+    rows = get_waffle_switch_model().objects.using(alias).filter(name__in=SWITCHES)
+    found = dict(rows.values_list("name", "active"))
+    wrong = [name for name in SWITCHES if name not in found]
+    if not wrong and _contradictory(alias):
+        wrong = [name for name in SWITCHES if found[name] != values[name]]
     return [
-        f"manage.py waffle_switch {name} {'on' if values[name] else 'off'} --create"
-        for name in SWITCHES
-        if name in missing
+        f"manage.py waffle_switch {name} {'on' if values[name] else 'off'}"
+        f"{'' if name in found else ' --create'}"
+        for name in wrong
     ]
+
+
+def _contradictory(alias: str) -> bool:
+    try:
+        current_state(alias)
+    except UnknownState:
+        return True
+    return False

@@ -14,7 +14,7 @@ from prefs.engine import column, flips
 from prefs.engine.gates import Finding, evaluate
 from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
 from prefs.engine.runs import Control, Tally, guarded, take, walk
-from prefs.engine.states import Action, Edge, State, current_state, edge, last_transition
+from prefs.engine.states import EDGES, Action, Edge, State, current_state, edge, last_transition
 from prefs.models import Run, Transition
 
 
@@ -35,7 +35,9 @@ def plan(alias: str, target: State | None, settings: Settings, *, forward: bool)
     """The transition that `take_transition` would take. Raises OutOfOrder. Locks nothing."""
     state = current_state(alias)
     unsettled = _unsettled(alias)
-    if target is state:
+    further = any(e.source is state and e.forward is forward for e in EDGES)
+    # At the end of the way there can still be an open transition to finish.
+    if target is state or (unsettled is not None and target is None and not further):
         return Plan(edge=None, findings=(), unsettled=unsettled)
     chosen = edge(state, target, forward=forward)
     findings = tuple(evaluate(chosen, alias, settings))

@@ -29,7 +29,8 @@ from prefs.engine.repair import PrimaryMoved
 from prefs.engine.runs import Control, LeaseLost, LockUnavailable, Progress, RunHeld
 from prefs.engine.seeding import NotSeedable
 from prefs.engine.states import OutOfOrder, UnknownState
-from prefs.rehearsal.scratch import NoSuchDatabase
+from prefs.models import Run
+from prefs.rehearsal.scratch import NoSuchDatabase, SitesOwnDatabase
 from prefs.rehearsal.traffic import ClientFailed, TooFewUsers
 from prefs.routing import MissingSwitch
 
@@ -54,6 +55,7 @@ _STATUS: dict[type[Exception], int] = {
     LockNotObtained: 1,
     InvalidDocument: 1,
     NoSuchDatabase: 1,
+    SitesOwnDatabase: 2,
     ClientFailed: 1,
     TooFewUsers: 2,
 }
@@ -67,6 +69,11 @@ class Stop:
 
     def __call__(self) -> bool:
         return self.signal is not None
+
+    def status(self, run: Run) -> int:
+        """The exit status of a run: by its signal where it was interrupted, else 0."""
+        interrupted = run.status == Run.Status.INTERRUPTED
+        return 128 + (self.signal or signal.SIGINT) if interrupted else 0
 
     @contextlib.contextmanager
     def listening(self, stderr: OutputWrapper) -> Iterator[None]:

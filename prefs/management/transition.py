@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 
 from prefs import conf
 from prefs.engine import transitions
+from prefs.engine.gates import GateRefused
 from prefs.engine.states import State
 from prefs.management.base import PrefsCommand, Stop
 from prefs.management.commands.status_prefs import gate_lines
@@ -31,7 +32,10 @@ class TransitionCommand(PrefsCommand):
         plan = transitions.plan(self.alias, options["to"], settings, forward=self.forward)
         if options["dry_run"]:
             return _planned(plan)
-        if plan.edge is not None and plan.edge.target is State.DROPPED and plan.met:
+        if plan.edge is not None and plan.edge.target is State.DROPPED:
+            # Refused at once or confirmed: the gates are asked again when it is taken.
+            if not plan.met and plan.unsettled is None:
+                raise GateRefused(plan.edge, list(plan.findings))
             self.confirm("This drops the column of preferences.", options)
         stop = Stop()
         with stop.listening(self.stderr):

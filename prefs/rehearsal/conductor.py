@@ -44,7 +44,7 @@ class Interrupted(RuntimeError):
     """The operator stopped the rehearsal."""
 
     def __init__(self) -> None:
-        super().__init__("The rehearsal was interrupted; its scratch database was removed.")
+        super().__init__("The rehearsal was interrupted; nothing was checked.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,16 @@ class NoSuchDatabase(RuntimeError):
         )
 
 
+class SitesOwnDatabase(ValueError):
+    """A rehearsal drops the column, with soaks of a second."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} is a database of this site, and a rehearsal drops its column. Name one"
+            " that is made for it, or leave --into out."
+        )
+
+
 def register(alias: str, database: str) -> None:
     """Make `database`, on the server of the default database, known to Django as `alias`."""
     settings = copy.deepcopy(connections.databases[DEFAULT_DB_ALIAS])
@@ -39,8 +49,10 @@ def scratch_database(into: str | None, *, keep: bool) -> Iterator[str]:
     """The name of a database to rehearse in, registered as `ALIAS` while this lasts.
 
     Without `into` it is made here, and dropped at the end unless `keep`. One that was there
-    before is never dropped. Raises NoSuchDatabase.
+    before is never dropped. Raises NoSuchDatabase and SitesOwnDatabase.
     """
+    if into in {str(database["NAME"]) for database in connections.databases.values()}:
+        raise SitesOwnDatabase(str(into))
     name = into or f"prefs_rehearsal_{secrets.token_hex(4)}"
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_database WHERE datname = %s", [name])

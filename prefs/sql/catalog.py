@@ -206,10 +206,14 @@ def subscribed_tables() -> str:
 
 
 def sessions() -> str:
-    """Client sessions of this database but our own: (pid, application, user, client)."""
+    """Client sessions of this database but our own: (pid, application, user, client).
+
+    An ordinary role sees no backend_type of another role's session, but its name.
+    """
     return """SELECT pid, coalesce(application_name, ''), usename,
       coalesce(client_addr::text, 'local')
-    FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'
+    FROM pg_stat_activity WHERE datname = current_database()
+    AND coalesce(backend_type, 'client backend') = 'client backend'
     AND pid <> pg_backend_pid() ORDER BY pid"""
 
 
@@ -217,7 +221,8 @@ def sessions() -> str:
 def dependents() -> str:
     """What would be lost or broken with the column: (description).
 
-    Its default and its indexes are not listed: restore brings them back.
+    Its default and its indexes are not listed: restore brings them back. A unique index is:
+    nothing would keep the tables to it, and then it could not be built again.
     """
     n = names()
     return f"""SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
@@ -227,8 +232,8 @@ def dependents() -> str:
     AND a.attname = {literal(BLOB_COLUMN)}
     AND NOT EXISTS (SELECT FROM pg_attrdef f WHERE d.classid = 'pg_attrdef'::regclass
       AND f.oid = d.objid AND f.adrelid = a.attrelid AND f.adnum = a.attnum)
-    AND NOT EXISTS (SELECT FROM pg_index i LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid
-      WHERE d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid AND k.oid IS NULL)
+    AND NOT EXISTS (SELECT FROM pg_index i
+      WHERE d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid AND NOT i.indisunique)
     AND NOT EXISTS (SELECT FROM pg_constraint k WHERE d.classid = 'pg_constraint'::regclass
       AND k.oid = d.objid AND k.contype = 'n')
     ORDER BY 1"""

@@ -107,7 +107,8 @@ def overwrite_blob() -> str:
       SELECT u.{n.key} AS user_id, {document("p", "n")} AS doc {_joined()}
       WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]))
     UPDATE {n.users} u SET {n.blob} = d.doc FROM d
-    WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND u.{n.key} = d.user_id AND NOT ({same(f"u.{n.blob}", "d.doc")})"""
+    WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND u.{n.key} = d.user_id
+    AND NOT ({same(f"u.{n.blob}", "d.doc")})"""
 
 
 @cache

@@ -45,7 +45,7 @@ LANGUAGE plpgsql STABLE AS $function$
 BEGIN
   RAISE EXCEPTION 'the switches route preferences to a column that was dropped'
     USING ERRCODE = 'undefined_column',
-          HINT = 'Run manage.py status_prefs; manage.py rollback_prefs restores the column.';
+          HINT = 'Run manage.py status_prefs: it prints the command that puts the switch back.';
 END
 $function$
 """.strip()

@@ -42,7 +42,7 @@ class Command(PrefsCommand):
                 self.alias, direction, conf.current(), control, restart=options["restart"]
             )
         self.progress.end()
-        return run_figures(run), run_lines(run), 128 + stop.signal if stop.signal else 0
+        return run_figures(run), run_lines(run), stop.status(run)
 
 
 def run_figures(run: Run) -> dict[str, Any]:

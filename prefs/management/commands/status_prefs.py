@@ -23,7 +23,9 @@ class Command(PrefsCommand):
     def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
         repairs = switch_repairs(self.alias)
         if repairs:
-            lines = ["A switch row is missing; no preference can be read or written. Run:"]
+            missing = any("--create" in repair for repair in repairs)
+            what = "A switch row is missing" if missing else "The switches contradict the column"
+            lines = [f"{what}; no preference can be read or written. Run:"]
             return {"error": lines[0], "repairs": repairs}, [*lines, *_indented(repairs)], 1
         found = status(self.alias, conf.current())
         attention = options["check"] and found.needs_attention

@@ -43,7 +43,7 @@ class Command(PrefsCommand):
                 report=report,
             )
         self.progress.end()
-        status = 128 + stop.signal if stop.signal else ATTENTION if run.differing else 0
+        status = stop.status(run) or (ATTENTION if run.differing else 0)
         return {**run_figures(run), "listed": listed}, _lines(run, listed), status
 
     def _sample(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:

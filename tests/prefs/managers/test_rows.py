@@ -7,7 +7,7 @@ import pytest
 
 from prefs.codec import InvalidDocument
 from prefs.models import NotificationPreferences, UserPreferences
-from prefs.rows import NotALeaf, RowsStay
+from prefs.rows import NotALeaf, NotARow, RowsStay
 from tests.prefs.managers.stores import Place, insert_users
 
 pytestmark = pytest.mark.django_db
@@ -112,3 +112,42 @@ def test_what_is_no_leaf_cannot_be_set(table_place: Place) -> None:
     with pytest.raises(NotALeaf, match="residue"):
         UserPreferences.objects.filter(pk=user).update(residue={"beta": 2})
     assert _document(user)["beta"] == 1
+
+
+def test_update_writes_though_the_typed_row_says_so_already(place: Place) -> None:
+    [user] = insert_users(place, [DOCUMENT])
+    row = NotificationPreferences(user_id=user, email_marketing=False)
+    row.save(update_fields=["email_marketing"])
+    assert _document(user)["notifications"]["email"]["marketing"] is False
+    if place.route.reads_tables:
+        UserPreferences.objects.filter(pk=user).update(theme="dark")
+        assert _document(user)["theme"] == "dark"
+
+
+def test_saving_some_fields_keeps_the_changes_of_others_for_later(table_place: Place) -> None:
+    [user] = insert_users(table_place, [DOCUMENT])
+    row = UserPreferences.objects.get(pk=user)
+    row.theme, row.language = "light", "fr"
+    row.save(update_fields=["theme"])
+    row.save()
+    assert (_document(user)["theme"], _document(user)["language"]) == ("light", "fr")
+
+
+def test_a_deferred_field_set_to_none_is_unset(table_place: Place) -> None:
+    [user] = insert_users(table_place, [DOCUMENT])
+    row = UserPreferences.objects.only("language").get(pk=user)
+    row.theme = None
+    row.save()
+    assert "theme" not in _document(user)
+
+
+def test_ways_that_take_the_row_for_the_document_are_refused(table_place: Place) -> None:
+    [user] = insert_users(table_place, [DOCUMENT])
+    rows = UserPreferences.objects
+    with pytest.raises(NotARow, match="merge"):
+        rows.get_or_create(user_id=user, defaults={"theme": "light"})
+    with pytest.raises(NotARow, match="merge"):
+        rows.update_or_create(user_id=user, defaults={"theme": "light"})
+    with pytest.raises(NotARow, match="merge"):
+        rows.select_for_update()
+    assert _document(user)["theme"] == "dark"
