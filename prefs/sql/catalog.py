@@ -208,12 +208,13 @@ def subscribed_tables() -> str:
 def sessions() -> str:
     """Client sessions of this database but our own: (pid, application, user, client).
 
-    An ordinary role sees no backend_type of another role's session, but its name.
+    An ordinary role sees no backend_type of another role's session, but its name and role;
+    a worker of the server's own has no role.
     """
     return """SELECT pid, coalesce(application_name, ''), usename,
       coalesce(client_addr::text, 'local')
     FROM pg_stat_activity WHERE datname = current_database()
-    AND coalesce(backend_type, 'client backend') = 'client backend'
+    AND coalesce(backend_type, 'client backend') = 'client backend' AND usesysid IS NOT NULL
     AND pid <> pg_backend_pid() ORDER BY pid"""
 
 

@@ -25,7 +25,7 @@ VARIED: tuple[Any, ...] = (
 INDEXES = (
     "CREATE INDEX one ON accounts_user ((preferences ->> 'theme')) WHERE is_active",
     "CREATE INDEX two ON accounts_user USING gin (preferences jsonb_path_ops)",
-    "CREATE UNIQUE INDEX three ON accounts_user"
+    "CREATE INDEX three ON accounts_user"
     " (username DESC NULLS LAST, (preferences -> 'a%b')) INCLUDE (email)",
     'CREATE INDEX "Four\'s" ON accounts_user (id) WHERE preferences IS NULL',
 )

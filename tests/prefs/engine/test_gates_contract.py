@@ -42,6 +42,10 @@ DEPENDENTS = {
         "ALTER TABLE accounts_user ADD CONSTRAINT one_each UNIQUE (preferences)",
         "constraint one_each on table accounts_user",
     ),
+    "a unique index": (
+        "CREATE UNIQUE INDEX one_each ON accounts_user ((preferences -> 'theme'))",
+        "index one_each",
+    ),
     "a trigger of the column": (
         "CREATE TRIGGER t BEFORE UPDATE OF preferences ON accounts_user"
         " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
@@ -82,6 +86,22 @@ def test_a_session_that_is_not_of_this_release_is_refused(
     until(lambda: finding(gate, target).met)
     take(target)
     assert state() is target
+
+
+def test_an_ordinary_role_sees_strangers_too(site: str) -> None:
+    go(State.READ_CUTOVER)
+    with scratch.connect(site, "gunicorn") as session:
+        rows("CREATE ROLE ordinary_of_the_gates NOLOGIN")
+        rows("GRANT SELECT ON ALL TABLES IN SCHEMA public TO ordinary_of_the_gates")
+        try:
+            rows("SET ROLE ordinary_of_the_gates")
+            found = finding(Gate.NO_PREVIOUS_RELEASE, State.MIRROR_OFF)
+        finally:
+            rows("RESET ROLE")
+            rows("DROP OWNED BY ordinary_of_the_gates")
+            rows("DROP ROLE ordinary_of_the_gates")
+        assert not found.met
+        assert f"pid {session.info.backend_pid} (gunicorn" in found.found
 
 
 @pytest.mark.parametrize("name", ["prefs", "prefs worker 1"])

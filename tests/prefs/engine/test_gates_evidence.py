@@ -91,9 +91,10 @@ def test_a_verification_older_than_its_time_to_live_is_no_evidence(site: str) ->
     take(State.DUAL_WRITE)
     verify_all()
     hour = replace(SOON, verification_ttl=timedelta(hours=1))
-    rows("UPDATE prefs_run SET finished_at = finished_at - interval '59 minutes'")
+    rows("UPDATE prefs_transition SET settled_at = settled_at - interval '1 day'")
+    rows("UPDATE prefs_run SET started_at = started_at - interval '59 minutes'")
     assert finding(Gate.VERIFIED, State.READ_CUTOVER, hour).met
-    rows("UPDATE prefs_run SET finished_at = finished_at - interval '61 seconds'")
+    rows("UPDATE prefs_run SET started_at = started_at - interval '61 seconds'")
     assert_refused(Gate.VERIFIED, State.READ_CUTOVER, "s ago; it counts for 3600 s", settings=hour)
 
 
