@@ -20,7 +20,8 @@ from prefs.engine.evidence import (
     latest_evidence,
     seconds_since,
 )
-from prefs.engine.states import Edge, Gate, State
+from prefs.engine.repair import Direction
+from prefs.engine.states import Edge, Gate, State, current_state
 from prefs.mapping import BLOB_COLUMN, NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql import catalog
 from prefs.sql.functions import FUNCTIONS
@@ -155,10 +156,15 @@ def _judge(gate: Gate, inquiry: Inquiry, evidence: Evidence, fresh: bool) -> Fin
         gate=gate,
         met=met,
         found=found,
-        remedy="Run `manage.py backfill_prefs` (`--reverse` on the way back), then"
-        " `manage.py verify_prefs`.",
+        remedy=f"Run `manage.py backfill_prefs{_option(inquiry)}`, then `manage.py verify_prefs`.",
         figures=evidence.figures,
     )
+
+
+def _option(inquiry: Inquiry) -> str:
+    """The option by which a backfill leaves from what is the primary now."""
+    reverse = Direction.of(current_state(inquiry.alias).route) is Direction.REVERSE
+    return " --reverse" if reverse else ""
 
 
 def _verified(inquiry: Inquiry) -> Finding:

@@ -6,7 +6,7 @@ evidence that gates ask for; a sample is none, and neither is a run that had to 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,12 @@ from prefs.engine import transitions
 from prefs.engine.backfill import ColumnGone
 from prefs.engine.evidence import last_settled
 from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
-from prefs.engine.runs import Control, Tally, guarded, take, walk
+from prefs.engine.runs import LOCK_TIMEOUT_MS, Control, Tally, guarded, take, walk
 from prefs.engine.states import State, current_state
 from prefs.models import Run
 from prefs.sql import copying
 
+_REPAIRED_AT_ONCE = 100
 Report = Callable[[list[Any]], None]
 
 
@@ -69,10 +70,18 @@ def _state(alias: str) -> State:
     return state
 
 
+def _repair(alias: str, keys: Sequence[Any], direction: Direction) -> None:
+    for begin in range(0, len(keys), _REPAIRED_AT_ONCE):
+        with transaction.atomic(using=alias, durable=True), connections[alias].cursor() as cursor:
+            cursor.execute(copying.batch_settings(), {"lock_timeout": f"{LOCK_TIMEOUT_MS}ms"})
+            overwrite_mirror(cursor, keys[begin : begin + _REPAIRED_AT_ONCE], direction)
+
+
 def verify_sample(alias: str, size: int, *, repair: bool = False) -> Sample:
     """Compare about `size` users taken at random over the whole table.
 
-    Raises ColumnGone. Locks as `verify`, in one transaction.
+    Raises ColumnGone, and Django's OperationalError where a row stays locked. Locks as
+    `verify`.
     """
     direction = Direction.of(_state(alias).route)
     percent = min(100.0, 100.0 * 1.5 * size / max(1, count_users(alias)) + 0.01)
@@ -81,6 +90,6 @@ def verify_sample(alias: str, size: int, *, repair: bool = False) -> Sample:
         ids = [row[0] for row in cursor.fetchall()]
         cursor.execute(copying.difference_of(), {"ids": ids})
         found = tuple(row[0] for row in cursor.fetchall())
-        if repair:
-            overwrite_mirror(cursor, found, direction)
+    if repair:
+        _repair(alias, found, direction)
     return Sample(users=len(ids), differing=found)

@@ -20,7 +20,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections
 
 from prefs.codec import InvalidDocument
-from prefs.ddl import LockNotObtained, sqlstate
+from prefs.ddl import LOCK_NOT_AVAILABLE, LockNotObtained, sqlstate
 from prefs.engine.backfill import ColumnGone
 from prefs.engine.column import DefinitionLost
 from prefs.engine.flips import OpenTransition, Signature, StateMoved
@@ -187,11 +187,17 @@ class PrefsCommand(BaseCommand):
     def _explained(self, error: DatabaseError) -> str:
         """A sentence for an error that has nothing to do with the migration, or nothing."""
         state, what = sqlstate(error), str(error).strip()
-        if isinstance(error, OperationalError) and state[:2] in ("", "08", "57"):
+        gone = state[:2] in ("", "08") or state.startswith("57P")
+        if isinstance(error, OperationalError) and gone:
             return (
                 f"The database {self.alias!r} cannot be reached, or went away: {what}."
                 " Nothing that was committed is lost. See that the server runs and DATABASE_URL"
                 " is right, then run this command again."
+            )
+        if state == LOCK_NOT_AVAILABLE:
+            return (
+                "A row stayed locked by another session, and nothing waits long for one; what"
+                " was not committed is undone. Run this command again."
             )
         if state == _UNDEFINED_TABLE:
             return (

@@ -8,6 +8,7 @@ of a machine that is too busy.
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import sys
@@ -66,7 +67,9 @@ class Client:
         """Make requests at the given rate until told to stop."""
         for user in self.specification.owned:
             self._measured(lambda user=user: self._read_owned(user))  # type: ignore[misc]
-        while not self.stopping:
+        # A rehearsal that is killed takes its clients with it.
+        parent = os.getppid()
+        while not self.stopping and os.getppid() == parent:
             [request] = self.rng.choices(self._requests, self._weights)
             self._measured(request)
             time.sleep(self.rng.expovariate(self.specification.rate))

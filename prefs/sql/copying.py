@@ -193,7 +193,7 @@ def quarantine_counts() -> str:
 
 @cache
 def random_users() -> str:
-    """About `percent` of all users, at random: (user id)."""
+    """At most `size` of about `percent` of all users, at random over the whole table."""
     n = names()
-    return f"""SELECT u.{n.key} FROM {n.users} u TABLESAMPLE BERNOULLI (%(percent)s)
-    LIMIT %(size)s"""
+    return f"""SELECT s.key FROM (SELECT u.{n.key} AS key FROM {n.users} u
+      TABLESAMPLE BERNOULLI (%(percent)s)) s ORDER BY random() LIMIT %(size)s"""

@@ -73,6 +73,6 @@ def _lines(run: Run, listed: list[Any]) -> list[str]:
     if run.differing > len(listed):
         lines.append(f"  and {run.differing - len(listed)} more")
     if run.differing:
-        then = "Run it again" if run.repaired else "Run `manage.py backfill_prefs` or --repair"
+        then = "Run it again" if run.repaired else "Run it with --repair, then again"
         lines.append(f"{then}: a gate asks for a run that finds none.")
     return lines

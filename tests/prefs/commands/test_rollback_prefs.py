@@ -27,7 +27,7 @@ def test_it_goes_all_the_way_back(site: str) -> None:
             refused = run("rollback_prefs")
             assert refused.status == 4
             assert "verified_since_mirror: run" in refused.err
-            assert "`--reverse` on the way back" in refused.err
+            assert "Run `manage.py backfill_prefs --reverse`, then" in refused.err
             assert run("backfill_prefs", "--reverse").status == 0
             assert run("verify_prefs").status == 0
         outcome = run("rollback_prefs", "--json")

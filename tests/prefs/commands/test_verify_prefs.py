@@ -53,7 +53,7 @@ def test_of_many_it_lists_some_and_counts_the_rest(site: str) -> None:
     assert outcome.status == 3
     assert outcome.out.count("  user ") == 20
     assert "  and 5 more\n" in outcome.out
-    assert "Run `manage.py backfill_prefs` or --repair" in outcome.out
+    assert "Run it with --repair, then again" in outcome.out
 
 
 def test_a_sample_counts_for_nothing_but_its_status(site: str) -> None:

@@ -6,12 +6,14 @@ from itertools import count
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from prefs.engine.backfill import ColumnGone
 from prefs.engine.runs import Control
 from prefs.engine.states import State
 from prefs.engine.verification import verify, verify_sample
 from prefs.models import Run, UserPreferences
+from tests.prefs import scratch
 from tests.prefs.engine.columns import VARIED
 from tests.prefs.engine.steps import (
     ALIAS,
@@ -105,6 +107,25 @@ def test_a_sample_looks_at_so_many_users_and_leaves_no_record(site: str) -> None
     assert len(sample.differing) == sample.users
     assert set(sample.differing) <= set(users)
     assert not Run.objects.filter(kind=Run.Kind.VERIFICATION).exists()
+
+
+def test_a_sample_that_repairs_waits_long_for_no_lock(site: str) -> None:
+    add_users({"theme": "dark"})
+    take(State.DUAL_WRITE)
+    with scratch.connect(site) as other, other.transaction():
+        other.execute("SELECT FROM accounts_user FOR UPDATE")
+        rows("SET statement_timeout = '5s'")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            verify_sample(ALIAS, 10, repair=True)
+    assert verify_sample(ALIAS, 10, repair=True).users == 1
+    assert verify_sample(ALIAS, 10).differing == ()
+
+
+def test_a_small_sample_reaches_the_end_of_the_table(site: str) -> None:
+    users = add_users(*({"theme": "dark"} for _ in range(300)))
+    take(State.DUAL_WRITE)
+    last = set(users[-30:])
+    assert any(last & set(verify_sample(ALIAS, 10).differing) for _ in range(40))
 
 
 def test_a_sample_of_more_than_everybody_is_everybody(site: str) -> None:
