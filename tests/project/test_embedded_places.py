@@ -129,6 +129,7 @@ def test_a_user_id_without_a_name_is_told_of_database_url() -> None:
 
 def test_each_major_has_its_own_data(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PREFS_PG_BIN")
+    monkeypatch.delenv("PREFS_PG_MAJOR", raising=False)
     first = server.start(project)
     monkeypatch.setenv("PREFS_PG_MAJOR", "16")
     second = server.start(project)
