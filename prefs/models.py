@@ -167,6 +167,7 @@ class Run(models.Model):
     holder = models.TextField()
     error = models.TextField(default="")
     started_at = models.DateTimeField()
+    phase_began_at = models.DateTimeField()
     lease_until = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 

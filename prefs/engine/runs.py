@@ -113,7 +113,7 @@ def take(
 ) -> Run:
     """The open run of `kind`, taken over at its cursor, or a new one.
 
-    An open run that began before `since` is abandoned: what it did counts no longer. Raises
+    An open run whose phase began before `since` is abandoned: what it did counts no longer. Raises
     RunHeld where another process holds its lease. Takes the advisory lock of
     transitions for a moment.
     """
@@ -136,13 +136,17 @@ def take(
             phase=phase,
             holder=holder(),
             started_at=now,
+            phase_began_at=now,
             lease_until=now + settings.lease,
         )
 
 
 def resumable(run: Run, since: datetime | None) -> bool:
-    """Whether an open run goes on at its cursor, given that things changed at `since`."""
-    return since is None or run.started_at > since
+    """Whether an open run goes on at its cursor, given that things changed at `since`.
+
+    Its phase is what counts: a catch-up begun after a flip holds, whenever the copy began.
+    """
+    return since is None or run.phase_began_at > since
 
 
 def _take_over(run: Run, now: datetime, alias: str, settings: Settings) -> Run:
@@ -162,7 +166,7 @@ def close(run: Run, alias: str, status: Run.Status, error: str = "") -> None:
 
 def enter_phase(run: Run, alias: str, phase: Run.Phase) -> None:
     """Begin a phase of a run at the first user. Raises LeaseLost."""
-    _save(run, alias, phase=phase, cursor=None, users=0)
+    _save(run, alias, phase=phase, phase_began_at=database_now(alias), cursor=None, users=0)
 
 
 def _save(run: Run, alias: str, **values: Any) -> None:

@@ -94,8 +94,9 @@ def test_it_is_refused_while_another_runs(site: str) -> None:
     many_users(1)
     rows(
         "INSERT INTO prefs_run (kind, status, phase, users, copied, differing, repaired, batches,"
-        " retries, token, holder, error, started_at, lease_until) VALUES ('backfill', 'running',"
-        " 'copy', 0, 0, 0, 0, 0, 0, 1, 'pid 7 on elsewhere', '', now(), now() + interval '9 s')"
+        " retries, token, holder, error, started_at, phase_began_at, lease_until)"
+        " VALUES ('backfill', 'running', 'copy', 0, 0, 0, 0, 0, 0, 1, 'pid 7 on elsewhere', '',"
+        " now(), now(), now() + interval '9 s')"
     )
     outcome = run("backfill_prefs", "--json")
     assert (outcome.status, outcome.json["status"]) == (5, 5)

@@ -128,6 +128,34 @@ def test_it_resumes_where_it_was_interrupted_with_exact_counts(site: str) -> Non
     assert differences() == []
 
 
+def one_batch_more() -> Run:
+    looks = count()
+    return run_once(batch_size=4, stopped=lambda: next(looks) >= 1)
+
+
+def test_a_flip_under_an_open_copy_costs_nothing_of_copy_or_catch_up(site: str) -> None:
+    many_users(12)
+    begun = one_batch_more()
+    take(State.DUAL_WRITE)
+    seen = [one_batch_more() for _ in range(7)]
+    assert {run.pk for run in seen} == {begun.pk}
+    assert [run.status for run in seen[-2:]] == ["interrupted", "done"]
+    assert counters(seen[-1]) == (12, 12, 0, 0, 6)
+
+
+def test_a_catch_up_that_a_flip_overtook_begins_anew(site: str) -> None:
+    many_users(12)
+    take(State.DUAL_WRITE)
+    runs = [one_batch_more() for _ in range(5)]
+    assert (runs[-1].phase, runs[-1].status) == ("catch_up", "interrupted")
+    take(State.EXPANDED, forward=False)
+    take(State.DUAL_WRITE)
+    again = run_once()
+    assert again.pk != runs[-1].pk
+    assert again.status == Run.Status.DONE
+    assert Run.objects.get(pk=runs[-1].pk).status == Run.Status.ABANDONED
+
+
 def test_restart_begins_anew(site: str) -> None:
     many_users(10)
     looks = count()

@@ -63,7 +63,11 @@ def test_two_open_runs_of_a_kind_cannot_even_be_stored(site: str) -> None:
     first = taken()
     with pytest.raises(IntegrityError, match="prefs_run_one_open_of_a_kind"):
         Run.objects.create(
-            kind=first.kind, phase=first.phase, holder="x", started_at=first.started_at
+            kind=first.kind,
+            phase=first.phase,
+            holder="x",
+            started_at=first.started_at,
+            phase_began_at=first.started_at,
         )
 
 
