@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connections, transaction
 from waffle import get_waffle_switch_model
@@ -157,12 +158,12 @@ def drain(
     return True
 
 
-def _describe(cursor: object, waiting: dict[str, int | None]) -> str:
+def _describe(cursor: Any, waiting: dict[str, int | None]) -> str:
     pids = [pid for pid in waiting.values() if pid is not None]
-    cursor.execute(catalog.describe_sessions(), {"pids": pids})  # type: ignore[attr-defined]
+    cursor.execute(catalog.describe_sessions(), {"pids": pids})
     sessions = [
         f"pid {pid} ({name or 'unnamed'}, {state}, {seconds or 0:.0f} s): {query}"
-        for pid, name, state, seconds, query in cursor.fetchall()  # type: ignore[attr-defined]
+        for pid, name, state, seconds, query in cursor.fetchall()
     ]
     prepared = sum(1 for pid in waiting.values() if pid is None)
     if prepared:

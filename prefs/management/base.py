@@ -6,6 +6,7 @@ nothing else, whatever happens.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import getpass
 import json
@@ -132,7 +133,7 @@ class ProgressLine:
             self._out.write("")
 
 
-class PrefsCommand(BaseCommand):
+class PrefsCommand(BaseCommand, abc.ABC):
     """A command of the migration: parses, calls one function of the engine, prints."""
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -168,9 +169,9 @@ class PrefsCommand(BaseCommand):
             if status:
                 sys.exit(status)
 
+    @abc.abstractmethod
     def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
         """Do the work; returns what --json prints, what else is printed, the exit status."""
-        raise NotImplementedError
 
     def _print(self, result: dict[str, Any], lines: list[str]) -> None:
         self.stdout.write(json.dumps(result, default=str) if self.as_json else "\n".join(lines))

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class Client:
     def run(self) -> None:
         """Make requests at the given rate until told to stop."""
         for user in self.specification.owned:
-            self._measured(lambda user=user: self._read_owned(user))  # type: ignore[misc]
+            self._measured(partial(self._read_owned, user))
         # A rehearsal that is killed takes its clients with it.
         parent = os.getppid()
         while not self.stopping and os.getppid() == parent:
@@ -79,10 +80,9 @@ class Client:
         try:
             request()
             done = True
-        # A rehearsal reports whatever a request of a site could raise.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - counted as failed, and shown in the report
             done = False
-            self.record.errors.append(f"{request.__name__}: {type(error).__name__}: {error}"[:500])
+            self.record.errors.append(f"{_name(request)}: {type(error).__name__}: {error}"[:500])
         self.record.requests.append((began, (time.monotonic() - began) * 1000, done))
 
     # --- reads ---
@@ -147,6 +147,11 @@ class Client:
         self.record.documents[user] = allowed + new
         getattr(self.documents, method)(user, given)
         self.record.documents[user] = new
+
+
+def _name(request: Callable[[], None]) -> str:
+    function = request.func if isinstance(request, partial) else request
+    return function.__name__
 
 
 def main(path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -124,10 +126,10 @@ def test_the_database_cascades_by_itself(expanded: str) -> None:
     assert rows("SELECT count(*) FROM user_preferences, notification_preferences") == [(0,)]
 
 
-def slowest_write(session: scratch.Session, until_done: object) -> float:
+def slowest_write(session: scratch.Session, until_done: Future[Any]) -> float:
     """The longest that a short write took while the other went on."""
     clock, slowest = Clock(), 0.0
-    while not until_done.done():  # type: ignore[attr-defined]
+    while not until_done.done():
         began = clock.now()
         session.execute(TOUCH.replace(b"accounts_user", b"accounts_user AS u") + b" WHERE id = 2")
         slowest = max(slowest, clock.now() - began)

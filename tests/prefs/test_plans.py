@@ -30,8 +30,8 @@ def misled(db: None) -> Iterator[dict[str, Any]]:
         everybody = {"after": keys[0] - 1, "upto": keys[-1]}
         cursor.execute(copying.copy_missing(), everybody)
         parameters = connection.get_connection_params()
-        where = {name: parameters.get(name) for name in _WHERE}
-        with psycopg.connect(**where, autocommit=True) as outside:  # type: ignore[arg-type]
+        where: dict[str, Any] = {name: parameters.get(name) for name in _WHERE}
+        with psycopg.connect(**where, autocommit=True) as outside:
             outside.execute("ANALYZE accounts_user, user_preferences, notification_preferences")
         cursor.execute(copying.batch_settings(), {"lock_timeout": "50ms"})
         yield {"ids": keys[-20:], "after": keys[-21], "upto": keys[-1]}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -84,13 +86,13 @@ def test_no_statement_of_it_waits_for_a_lock_longer_than_fifty_milliseconds(site
         future.result(10)
 
 
-def _longest_waits(session: scratch.Session, future: object) -> list[tuple[float]]:
+def _longest_waits(session: scratch.Session, future: Future[Any]) -> list[tuple[float]]:
     seen: list[tuple[float]] = [(0.0,)]
     statement = (
         b"SELECT extract(epoch FROM clock_timestamp() - waitstart)::float FROM pg_locks"
         b" WHERE NOT granted AND waitstart IS NOT NULL"
     )
-    while not future.done():  # type: ignore[attr-defined]
+    while not future.done():
         seen += session.execute(statement).fetchall()
     return seen
 

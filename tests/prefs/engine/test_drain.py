@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -33,9 +34,9 @@ from tests.prefs.engine.steps import (
 )
 
 
-def flipping(target: State = State.DUAL_WRITE, **control: object) -> Future[Transition | None]:
+def flipping(target: State = State.DUAL_WRITE, **control: Any) -> Future[Transition | None]:
     """Take a transition in a thread; returns once its switch is turned."""
-    future = in_thread(lambda: take(target, SOON, Control(**control)))  # type: ignore[arg-type]
+    future = in_thread(lambda: take(target, SOON, Control(**control)))
     until(lambda: Transition.objects.filter(to_state=target).exists())
     return future
 
@@ -82,7 +83,7 @@ def copy_statement() -> None:
 
 def test_it_waits_for_a_prepared_transaction(site: str) -> None:
     if value("SHOW max_prepared_transactions") == "0":
-        pytest.skip("this server takes no prepared transactions")
+        pytest.skip("this server takes none: set max_prepared_transactions to test their drain")
     [user] = add_users({"theme": "dark"})
     with scratch.connect(site) as session:
         session.execute("BEGIN")

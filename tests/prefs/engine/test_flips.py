@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -14,7 +15,7 @@ from prefs.engine.gates import GateRefused
 from prefs.engine.runs import Control
 from prefs.engine.states import OutOfOrder, State, edge
 from prefs.engine.transitions import plan, take_transition
-from prefs.models import Transition
+from prefs.models import Run, Transition
 from prefs.routing import SWITCHES
 from tests.prefs.engine.refusals import records
 from tests.prefs.engine.steps import (
@@ -172,10 +173,10 @@ def test_an_open_way_back_is_settled_and_no_second_step_is_taken(site: str, forw
 
 
 @pytest.mark.parametrize("work", [copy_all, verify_all])
-def test_a_run_settles_an_open_flip_before_it_begins(site: str, work: object) -> None:
+def test_a_run_settles_an_open_flip_before_it_begins(site: str, work: Callable[[], Run]) -> None:
     add_users({"theme": "dark"})
     taken = flip(TO_DUAL_WRITE, ALIAS, SOON, TESTER)
-    run = work()  # type: ignore[operator]
+    run = work()
     taken.refresh_from_db()
     assert taken.settled_at is not None
     assert run.started_at > taken.settled_at

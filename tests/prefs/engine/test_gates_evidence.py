@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -141,7 +142,8 @@ def test_a_soak_goes_by_the_clock_of_the_database_since_the_drain(
     go(reached)
     if reached is State.READ_CUTOVER:
         verify_all()
-    soaking = replace(SOON, **{setting: 10 * MINUTE})  # type: ignore[arg-type]
+    longer: dict[str, Any] = {setting: 10 * MINUTE}
+    soaking = replace(SOON, **longer)
     assert_refused(gate, target, f" of 600 s in {reached}", settings=soaking)
     rows("UPDATE prefs_transition SET settled_at = settled_at - interval '599 seconds'")
     assert not finding(gate, target, soaking).met
