@@ -1,7 +1,8 @@
-"""The Django application: registers the system checks, nothing else."""
+"""The Django application: registers the system checks and the guards of the switches."""
 
 from django.apps import AppConfig
 from django.core import checks
+from django.db.models.signals import pre_delete, pre_save
 
 
 class PrefsConfig(AppConfig):
@@ -11,8 +12,22 @@ class PrefsConfig(AppConfig):
     verbose_name = "Preferences migration"
 
     def ready(self) -> None:
-        """Register the checks, once the models are there."""
-        from prefs.checks import mapping_matches_models, sessions_are_named
+        """Register checks and receivers, once the models are there."""
+        from waffle import get_waffle_switch_model
+
+        from prefs import serializers
+        from prefs.checks import (
+            mapping_matches_models,
+            sessions_are_named,
+            users_store_their_preferences,
+        )
+        from prefs.engine.checks import installation_is_intact
+        from prefs.engine.switches import refuse_deletion, turn_by_protocol
 
         checks.register(mapping_matches_models, checks.Tags.models)
+        checks.register(users_store_their_preferences, checks.Tags.models)
         checks.register(sessions_are_named, checks.Tags.security)
+        checks.register(installation_is_intact, checks.Tags.database)
+        pre_save.connect(turn_by_protocol, sender=get_waffle_switch_model())
+        pre_delete.connect(refuse_deletion, sender=get_waffle_switch_model())
+        serializers.register()

@@ -7,10 +7,12 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core import checks
 from django.db import models
 
 from prefs import conf
+from prefs.fields import PreferencesField
 from prefs.mapping import (
     RESIDUE_COLUMN,
     USER_TABLE,
@@ -22,6 +24,8 @@ from prefs.mapping import (
     WholeNumber,
     leaves_of,
 )
+from prefs.querysets import PreferencesQuerySet
+from prefs.users import HasPreferences
 
 _FIELDS: dict[type[Domain], type[models.Field[Any, Any]]] = {
     Choice: models.TextField,
@@ -67,6 +71,33 @@ def _compare(model: type[models.Model]) -> list[checks.CheckMessage]:
             id="prefs.E001",
         )
         for column in sorted(wrong)
+    ]
+
+
+def users_store_their_preferences(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """prefs.E002: a user model whose PreferencesField nobody loads in batches, saves or updates."""
+    model = get_user_model()
+    if not any(isinstance(field, PreferencesField) for field in model._meta.private_fields):
+        return []
+    missing = []
+    if not issubclass(model, HasPreferences):
+        missing.append("Derive the model from prefs.users.HasPreferences, too.")
+    if not isinstance(model._default_manager.all(), PreferencesQuerySet):
+        missing.append(
+            "Give it a default manager whose get_queryset returns a"
+            " prefs.querysets.PreferencesQuerySet; where such a manager is used in migrations,"
+            " name its class in AlterModelManagers in the one that removes the field."
+        )
+    return [
+        checks.Error(
+            f"{model._meta.label} has a PreferencesField, but would lose some of what is written.",
+            hint=hint,
+            obj=model,
+            id="prefs.E002",
+        )
+        for hint in missing
     ]
 
 

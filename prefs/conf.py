@@ -39,6 +39,12 @@ class Settings:
     known_applications: tuple[str, ...] = ()
     """Names of other applications that never write preferences (a monitor, say)."""
 
+    archive_max_bytes: int = 10 * 1024**3
+    """The largest archive, as predicted before the drop, that may be made."""
+
+    archive_lifetime: timedelta = timedelta(days=90)
+    """How long an archive is kept at least before it can be removed."""
+
     lease: timedelta = timedelta(seconds=15)
     """How long a run keeps its lock after its last batch."""
 

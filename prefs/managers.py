@@ -7,7 +7,8 @@ route is remembered from one transaction to the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -18,7 +19,9 @@ from prefs import codec, conf
 from prefs.mapping import topic
 from prefs.routing import Route
 from prefs.rows import RowQuerySet
+from prefs.sql import copying
 from prefs.sql import documents as sql
+from prefs.sql.changes import change
 
 # Refused by the JSON parser of PostgreSQL: too deep (54001), or too large (54000).
 _TOO_COMPLEX = ("54000", "54001")
@@ -60,14 +63,14 @@ class UserPreferencesManager(_RowManager):
 
     def document_text(self, user_id: Any) -> str | None:
         """The JSON text of one user's document as PostgreSQL has it; None for SQL NULL."""
-        texts = self._texts([user_id])
+        texts = self.texts([user_id])
         if not texts:
             raise _no_such_user(user_id)
         return next(iter(texts.values()))
 
     def documents(self, user_ids: Iterable[Any]) -> dict[Any, Any]:
         """The documents of many users, by id; an unknown id is left out."""
-        return {key: codec.decode(key, text) for key, text in self._texts(user_ids).items()}
+        return {key: codec.decode(key, text) for key, text in self.texts(user_ids).items()}
 
     def replace(self, user_id: Any, document: Any) -> Any:
         """Make `document` the document of a user; returns what is stored.
@@ -87,7 +90,34 @@ class UserPreferencesManager(_RowManager):
         text = codec.encode(user_id, patch, max_depth=codec.MAX_PATCH_DEPTH)
         return self._write(user_id, sql.MERGE, text, codec.unknown_leaves(patch))
 
-    def _texts(self, user_ids: Iterable[Any]) -> dict[Any, str | None]:
+    def change(self, changes: Mapping[Any, Any]) -> dict[Any, str | None]:
+        """Apply a change (see prefs.sql.changes) to each of many users; their new texts by id.
+
+        For code that wrote the column itself: values are not tested against their domains,
+        and what fits no column is quarantined. Unknown ids are left out. Takes the users' row
+        locks in key order until the transaction ends. Raises InvalidDocument.
+        """
+        return self.change_texts(
+            {key: codec.encode(key, change) for key, change in changes.items()}
+        )
+
+    def change_texts(self, changes: Mapping[Any, str]) -> dict[Any, str | None]:
+        """The same for changes that are JSON text already."""
+        keys = _keys(changes)
+        texts = [text for key, text in changes.items() if _keys([key])]
+        alias = self._db or router.db_for_write(self.model)
+        with _storing(keys), transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+            route = _lock_all(cursor, keys)
+            if route is None:
+                return {}
+            cursor.execute(change(route), {"users": keys, "changes": texts})
+            return dict(cursor.fetchall())
+
+    def texts(self, user_ids: Iterable[Any]) -> dict[Any, str | None]:
+        """The JSON texts of many users' documents, by id; an unknown id is left out.
+
+        One statement. Raises UnprintableDocument.
+        """
         ids = _keys(user_ids)
         with connections[self.db].cursor() as cursor:
             cursor.execute(sql.read(), {"ids": ids})
@@ -111,20 +141,47 @@ class UserPreferencesManager(_RowManager):
             "unknown": unknown,
             "max_bytes": conf.current().max_document_bytes,
         }
-        try:
-            # In a caller's transaction this is a savepoint: an error leaves theirs usable.
-            with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-                route = _lock(cursor, keys[0])
-                cursor.execute(sql.write(route, incoming), parameters)
-                stored = _accepted(user_id, cursor.fetchone(), parameters["max_bytes"])
-        except (DataError, OperationalError) as error:
-            cause = error.__cause__
-            state = getattr(cause, "sqlstate", None) or ""
-            if isinstance(error, DataError) or state in _TOO_COMPLEX:
-                message = f"PostgreSQL cannot store it as jsonb ({cause})"
-                raise codec.InvalidDocument(user_id, {"": message}) from error
-            raise
+        # In a caller's transaction this is a savepoint: an error leaves theirs usable.
+        with (
+            _storing([user_id]),
+            transaction.atomic(using=alias),
+            connections[alias].cursor() as cursor,
+        ):
+            route = _lock(cursor, keys[0])
+            cursor.execute(sql.write(route, incoming), parameters)
+            stored = _accepted(user_id, cursor.fetchone(), parameters["max_bytes"])
         return codec.decode(user_id, stored)
+
+
+@contextmanager
+def _storing(user_ids: Sequence[Any]) -> Iterator[None]:
+    """Turn what PostgreSQL cannot store as jsonb into InvalidDocument."""
+    try:
+        yield
+    except (DataError, OperationalError) as error:
+        cause = error.__cause__
+        state = getattr(cause, "sqlstate", None) or ""
+        if isinstance(error, DataError) or state in _TOO_COMPLEX:
+            whose = user_ids[0] if len(user_ids) == 1 else f"one of {len(user_ids)}"
+            message = f"PostgreSQL cannot store it as jsonb ({cause})"
+            raise codec.InvalidDocument(whose, {"": message}) from error
+        raise
+
+
+def _lock_all(cursor: Any, keys: Sequence[Any]) -> Route | None:
+    """Lock the rows of users in key order; the route, or None where there is none of them."""
+    cursor.execute(copying.lock_users(), {"ids": list(keys)})
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    _, dual_write, read_tables, isolation = row
+    return _route(dual_write, read_tables, isolation)
+
+
+def _route(dual_write: bool | None, read_tables: bool | None, isolation: str) -> Route:
+    if isolation != "read committed":
+        raise UnsupportedIsolation(isolation)
+    return Route.of(dual_write, read_tables)
 
 
 def _lock(cursor: Any, key: Any) -> Route:
@@ -133,10 +190,7 @@ def _lock(cursor: Any, key: Any) -> Route:
     row = cursor.fetchone()
     if row is None:
         raise _no_such_user(key)
-    dual_write, read_tables, isolation = row
-    if isolation != "read committed":
-        raise UnsupportedIsolation(isolation)
-    return Route.of(dual_write, read_tables)
+    return _route(*row)
 
 
 def _accepted(user_id: Any, row: Any, max_bytes: int) -> str | None:

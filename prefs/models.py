@@ -1,4 +1,4 @@
-"""The two typed tables, and the records of runs and transitions.
+"""The two typed tables, the archive, and the records of runs, transitions and the audit.
 
 The columns stand here for Django and in the mapping for the statements; a system check
 holds the two together. Their domains are CHECK constraints, so that no hand can store a
@@ -139,6 +139,8 @@ class Run(models.Model):
         BACKFILL = "backfill", "backfill"
         REVERSE = "reverse", "reverse backfill"
         VERIFICATION = "verification", "verification"
+        ARCHIVE = "archive", "archive"
+        CORRECTION = "correction", "correction"
 
     class Status(models.TextChoices):
         RUNNING = "running", "running"
@@ -151,6 +153,8 @@ class Run(models.Model):
         COPY = "copy", "copy"
         CATCH_UP = "catch_up", "catch-up"
         COMPARE = "compare", "compare"
+        ARCHIVE = "archive", "archive"
+        CORRECT = "correct", "correct"
 
     id = models.BigAutoField(primary_key=True)
     kind = models.TextField(choices=Kind)
@@ -208,3 +212,68 @@ class Transition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_state} to {self.to_state}"
+
+
+class AuditEntry(models.Model):
+    """What was done to the migration or was refused: who, when, from where, with which figures.
+
+    The database refuses to change or to remove an entry.
+    """
+
+    class Event(models.TextChoices):
+        TRANSITION = "transition", "transition taken"
+        SETTLED = "settled", "transition settled"
+        REFUSAL = "refusal", "transition refused"
+        OVERRIDE = "override", "gate overridden"
+        REPAIR = "repair", "mirror repaired"
+        CORRECTION = "correction", "quarantined leaves corrected"
+        ARCHIVE = "archive", "archive made or removed"
+
+    id = models.BigAutoField(primary_key=True)
+    event = models.TextField(choices=Event)
+    subject = models.TextField()
+    reason = models.TextField(default="")
+    actor = models.TextField()
+    host = models.TextField()
+    program = models.TextField()
+    session = models.TextField()
+    figures = models.JSONField(default=dict)
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "prefs_audit"
+        verbose_name_plural = "audit entries"
+
+    def __str__(self) -> str:
+        return f"{self.get_event_display()}: {self.subject}"
+
+
+class ArchivedPreferences(models.Model):
+    """A blob as it was when its column was dropped: evidence, not a store.
+
+    It goes with its user. `digest` is that of the document, made when it was archived.
+    """
+
+    user = _owner("+")
+    document = models.JSONField(null=True)
+    digest = models.BigIntegerField()
+
+    class Meta:
+        db_table = "prefs_archive"
+        verbose_name = verbose_name_plural = "archived preferences"
+
+    def __str__(self) -> str:
+        return f"archived preferences of user {self.pk}"
+
+
+class ArchiveDeparture(models.Model):
+    """The digest of an archived blob that went with its user, so that the sums still come out."""
+
+    id = models.BigAutoField(primary_key=True)
+    digest = models.BigIntegerField()
+
+    class Meta:
+        db_table = "prefs_archive_departure"
+
+    def __str__(self) -> str:
+        return f"departure {self.pk}"

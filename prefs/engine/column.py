@@ -6,6 +6,7 @@ it again from there. DDL waits for its table lock in short tries.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connections
@@ -13,11 +14,14 @@ from django.db import connections
 from prefs import ddl
 from prefs.clock import Clock
 from prefs.conf import Settings
-from prefs.engine.flips import Signature, begin, forget_cached_switches, record, turn
+from prefs.engine.audit import Signature
+from prefs.engine.flips import begin, forget_cached_switches, record, turn
 from prefs.engine.states import Action, Edge, State, last_transition
 from prefs.models import Transition
 from prefs.sql import catalog
+from prefs.sql.expressions import literal
 from prefs.sql.names import names
+from prefs.sql.triggers import capture_triggers
 
 
 class DefinitionLost(RuntimeError):
@@ -31,9 +35,9 @@ class DefinitionLost(RuntimeError):
         )
 
 
-def _execute(alias: str, statement: str, **parameters: Any) -> None:
+def _execute(alias: str, statement: str) -> None:
     with connections[alias].cursor() as cursor:
-        cursor.execute(statement, parameters or None)
+        cursor.execute(statement)
 
 
 def _definition(alias: str) -> dict[str, Any]:
@@ -44,23 +48,33 @@ def _definition(alias: str) -> dict[str, Any]:
 
 
 def drop(
-    edge: Edge, alias: str, settings: Settings, signature: Signature, clock: Clock
+    edge: Edge,
+    alias: str,
+    settings: Settings,
+    signature: Signature,
+    clock: Clock,
+    *,
+    vouch: Callable[[], dict[str, Any]] = dict,
 ) -> Transition:
     """Drop the column under the gates of `edge`, asked in the transaction that drops.
 
-    Takes ACCESS EXCLUSIVE on the users table for a moment.
+    `vouch` is called in there too: it raises what forbids the drop, or returns figures for
+    its record. Takes ACCESS EXCLUSIVE on the users table for a moment.
     """
 
     def work() -> Transition:
         if edge.action is Action.CONTRACT_EMPTY:
             # Nobody can write, or become a user, between the gate and the drop.
             _execute(alias, f"LOCK TABLE {names().users} IN ACCESS EXCLUSIVE MODE")
-        findings = begin(edge, alias, settings)
+        findings = begin(edge, alias, settings, signature)
+        figures = vouch()
         if edge.action is Action.CONTRACT_EMPTY:
             turn(alias, edge.target)
         definition = _definition(alias)
+        for trigger in capture_triggers():
+            _execute(alias, trigger.drop)
         _execute(alias, f"ALTER TABLE {names().users} DROP COLUMN {names().blob} RESTRICT")
-        return record(edge, alias, signature, findings, column=definition)
+        return record(edge, alias, signature, findings, column=definition, **figures)
 
     taken = ddl.locked(connections[alias], "drop the column", work, settings=settings, clock=clock)
     forget_cached_switches()
@@ -78,7 +92,7 @@ def add(
     n = names()
 
     def work() -> Transition:
-        findings = begin(edge, alias, settings)
+        findings = begin(edge, alias, settings, signature)
         dropped = last_transition(alias, to_state=str(State.DROPPED))
         if dropped is None:
             raise DefinitionLost
@@ -86,8 +100,11 @@ def add(
         default = f" DEFAULT {made['default']}" if made["default"] else ""
         _execute(alias, f"ALTER TABLE {n.users} ADD COLUMN {n.blob} {made['type']}{default}")
         if made["comment"]:
-            comment = f"COMMENT ON COLUMN {n.users}.{n.blob} IS %(comment)s"
-            _execute(alias, comment, comment=made["comment"])
+            # DDL takes no parameters, which server-side binding would send apart.
+            comment = literal(made["comment"])
+            _execute(alias, f"COMMENT ON COLUMN {n.users}.{n.blob} IS {comment}")
+        for trigger in capture_triggers():
+            _execute(alias, trigger.create)
         return record(edge, alias, signature, findings, column=made)
 
     return ddl.locked(connections[alias], "add the column", work, settings=settings, clock=clock)

@@ -9,15 +9,16 @@ needs the transition settled drains again first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import connections, transaction
 from waffle import get_waffle_switch_model
 
 from prefs.clock import Clock
 from prefs.conf import Settings
+from prefs.engine import audit
+from prefs.engine.audit import Signature
 from prefs.engine.evidence import database_now
 from prefs.engine.gates import Finding, GateRefused, evaluate
 from prefs.engine.states import Edge, State, current_state, last_transition
@@ -51,25 +52,17 @@ class OpenTransition(RuntimeError):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Signature:
-    """Who takes a transition, and why: stored with it."""
-
-    actor: str
-    reason: str = ""
-
-
 def lock_transitions(alias: str) -> None:
     """Take the advisory lock of all transitions until the end of this transaction."""
     with connections[alias].cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TRANSITION_LOCK])
 
 
-def begin(edge: Edge, alias: str, settings: Settings) -> list[Finding]:
+def begin(edge: Edge, alias: str, settings: Settings, signature: Signature) -> list[Finding]:
     """Under the lock: check the order, then the gates, as they are now.
 
     To be called in the transaction that takes the transition. Raises StateMoved,
-    OpenTransition and GateRefused.
+    OpenTransition, GateRefused and NoSuchOverride.
     """
     lock_transitions(alias)
     found = current_state(alias)
@@ -78,8 +71,8 @@ def begin(edge: Edge, alias: str, settings: Settings) -> list[Finding]:
     last = last_transition(alias)
     if last is not None and last.settled_at is None:
         raise OpenTransition(last)
-    findings = evaluate(edge, alias, settings)
-    if not all(finding.met for finding in findings):
+    findings = evaluate(edge, alias, settings, signature.overrides)
+    if not all(finding.passes for finding in findings):
         raise GateRefused(edge, findings)
     return findings
 
@@ -87,28 +80,37 @@ def begin(edge: Edge, alias: str, settings: Settings) -> list[Finding]:
 def record(
     edge: Edge, alias: str, signature: Signature, findings: list[Finding], **figures: object
 ) -> Transition:
-    """Store the transition, open, in the transaction that takes it."""
+    """Store the transition, open, in the transaction that takes it; the audit as well."""
+    gates = [finding.record() for finding in findings]
+    audit.record(alias, audit.Event.TRANSITION, str(edge), signature, gates=gates, **figures)
+    for finding in findings:
+        if finding.overridden:
+            subject = f"{edge}: {finding.gate}"
+            audit.record(alias, audit.Event.OVERRIDE, subject, signature, found=finding.found)
     return Transition.objects.using(alias).create(
         from_state=str(edge.source),
         to_state=str(edge.target),
         actor=signature.actor,
         reason=signature.reason,
-        gates=[finding.record() for finding in findings],
+        gates=gates,
         figures=figures,
         taken_at=database_now(alias),
     )
 
 
-def flip(edge: Edge, alias: str, settings: Settings, signature: Signature) -> Transition:
+def flip(
+    edge: Edge, alias: str, settings: Settings, signature: Signature, *, durable: bool = True
+) -> Transition:
     """Turn the switch of `edge` under its gates; the transition it returns is still open.
 
-    Takes the advisory lock and the row lock of one switch, both for a moment.
+    Takes the advisory lock and the row lock of one switch until it commits: at once, unless
+    `durable` is off and the caller has a transaction open.
     """
-    with transaction.atomic(using=alias, durable=True):
-        findings = begin(edge, alias, settings)
+    with transaction.atomic(using=alias, durable=durable):
+        findings = begin(edge, alias, settings, signature)
         turn(alias, edge.target)
         taken = record(edge, alias, signature, findings)
-    forget_cached_switches()
+    transaction.on_commit(forget_cached_switches, using=alias)
     return taken
 
 
@@ -120,9 +122,23 @@ def turn(alias: str, target: State) -> None:
         (READ_TABLES, before.reads_tables, target.route.reads_tables),
     )
     with connections[alias].cursor() as cursor:
+        cursor.execute(catalog.allow_turning())
         for name, old, new in pairs:
             if old != new:
                 cursor.execute(catalog.set_switch(), {"name": name, "active": new})
+
+
+def put_back(alias: str, name: str, active: bool, signature: Signature) -> None:
+    """Set a switch to what the last transition on record gave it, past the gates.
+
+    Only for a switch that was changed behind the guard and routes to a column that is gone.
+    """
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        lock_transitions(alias)
+        cursor.execute(catalog.allow_turning())
+        cursor.execute(catalog.set_switch(), {"name": name, "active": active})
+        audit.record(alias, audit.Event.REPAIR, f"switch {name} put back", signature)
+    transaction.on_commit(forget_cached_switches, using=alias)
 
 
 def forget_cached_switches() -> None:
@@ -136,43 +152,62 @@ def drain(
     clock: Clock,
     notice: Callable[[str], None],
     stopped: Callable[[], bool],
+    timeout: float | None = None,
 ) -> bool:
     """Wait until every transaction is gone that may have read the switches before now.
 
-    Returns False where `stopped` said so first. Locks nothing, so no writer waits for it.
+    Returns False where `stopped` said so first, or after `timeout` seconds. Locks nothing,
+    so no writer waits for it.
     """
-    with connections[alias].cursor() as cursor:
-        cursor.execute(catalog.writers())
-        waiting = dict(cursor.fetchall())
-        told = clock.now()
-        while waiting:
-            if stopped():
-                return False
-            if clock.now() - told >= _NOTICE_EVERY:
-                told = clock.now()
-                notice(_describe(cursor, waiting))
-            clock.sleep(_POLL)
-            cursor.execute(catalog.writers())
-            present = {row[0] for row in cursor.fetchall()}
-            waiting = {key: pid for key, pid in waiting.items() if key in present}
+    began = told = clock.now()
+    waiting = _writers(alias)
+    while waiting:
+        if stopped() or (timeout is not None and clock.now() - began >= timeout):
+            return False
+        if clock.now() - told >= _NOTICE_EVERY:
+            told = clock.now()
+            notice("draining; waiting for " + "; ".join(map(str, blockers(alias, waiting))))
+        clock.sleep(_POLL)
+        waiting &= _writers(alias)
     return True
 
 
-def _describe(cursor: Any, waiting: dict[str, int | None]) -> str:
-    pids = [pid for pid in waiting.values() if pid is not None]
-    cursor.execute(catalog.describe_sessions(), {"pids": pids})
-    sessions = [
-        f"pid {pid} ({name or 'unnamed'}, {state}, {seconds or 0:.0f} s): {query}"
-        for pid, name, state, seconds, query in cursor.fetchall()
-    ]
-    prepared = sum(1 for pid in waiting.values() if pid is None)
-    if prepared:
-        sessions.append(f"{prepared} prepared transactions (see pg_prepared_xacts)")
-    return "draining; waiting for " + "; ".join(sessions)
+def _writers(alias: str) -> set[str]:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(catalog.writers())
+        return {row[0] for row in cursor.fetchall()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocker:
+    """A transaction that a drain waits for: a session's, or a prepared one."""
+
+    pid: int | None
+    name: str
+    state: str
+    seconds: float
+    statement: str
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return f"the prepared transaction {self.name!r} ({self.state}, {self.seconds:.0f} s)"
+        who = f"pid {self.pid} ({self.name or 'unnamed'}, {self.state}, {self.seconds:.0f} s)"
+        return f"{who}: {self.statement}"
+
+
+def blockers(alias: str, waiting: Collection[str] | None = None) -> list[Blocker]:
+    """Whom a drain waits for: those of `waiting`, or all whom one begun now would wait for."""
+    chosen = _writers(alias) if waiting is None else waiting
+    with connections[alias].cursor() as cursor:
+        cursor.execute(catalog.describe_writers(), {"writers": sorted(chosen)})
+        names = ("pid", "name", "state", "seconds", "statement")
+        return [Blocker(**dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
 
 
 def settle(taken: Transition, alias: str, **figures: object) -> None:
     """Record that a transition has reached everyone. Does nothing where it is recorded."""
-    Transition.objects.using(alias).filter(pk=taken.pk, settled_at=None).update(
-        settled_at=database_now(alias), figures={**taken.figures, **figures}
-    )
+    with transaction.atomic(using=alias):
+        open_still = Transition.objects.using(alias).filter(pk=taken.pk, settled_at=None)
+        if open_still.update(settled_at=database_now(alias), figures={**taken.figures, **figures}):
+            signature = audit.signature_here()
+            audit.record(alias, audit.Event.SETTLED, str(taken), signature, **figures)

@@ -5,8 +5,8 @@ A gate decides nothing else. Figures are stored with the transition they let thr
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from django.db import connections
@@ -20,11 +20,14 @@ from prefs.engine.evidence import (
     latest_evidence,
     seconds_since,
 )
-from prefs.engine.repair import Direction
+from prefs.engine.integrity import REINSTALL, wrong_tables, wrong_triggers
+from prefs.engine.repair import Direction, count_users
 from prefs.engine.states import Edge, Gate, State, current_state
-from prefs.mapping import BLOB_COLUMN, NOTIFICATION_TABLE, USER_TABLE
-from prefs.sql import catalog
-from prefs.sql.functions import FUNCTIONS
+from prefs.mapping import BLOB_COLUMN
+from prefs.sql import archive, catalog
+
+# Users whose blobs are looked at to predict the archive's size.
+_SAMPLED = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,11 @@ class Finding:
     found: str
     remedy: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+    overridden: bool = False
+
+    @property
+    def passes(self) -> bool:
+        return self.met or self.overridden
 
     def record(self) -> dict[str, Any]:
         """The finding as it is stored and printed as JSON."""
@@ -48,11 +56,26 @@ class GateRefused(RuntimeError):
     def __init__(self, edge: Edge, findings: list[Finding]) -> None:
         self.edge = edge
         self.findings = findings
-        unmet = [finding for finding in findings if not finding.met]
+        unmet = [finding for finding in findings if not finding.passes]
         lines = [f"  {f.gate}: {f.found}. {f.remedy}" for f in unmet]
         super().__init__(
             f"The transition from {edge} was refused; nothing was changed. Unmet:\n"
             + "\n".join(lines)
+        )
+
+
+# What they ask is not a matter of judgement: without it the transition itself cannot work.
+_NEVER_OVERRIDDEN = {Gate.COLUMN_EXISTS, Gate.NO_USERS, Gate.NOTHING_DEPENDS}
+
+
+class NoSuchOverride(ValueError):
+    """An override of a gate that the transition does not have, or that cannot be overridden."""
+
+    def __init__(self, edge: Edge, names: Iterable[str]) -> None:
+        allowed = [gate for gate in edge.gates if gate not in _NEVER_OVERRIDDEN]
+        super().__init__(
+            f"Cannot override {', '.join(sorted(names))} from {edge}; expected"
+            f" {' or '.join(allowed) or 'no override: it has no such gate'}. Nothing was changed."
         )
 
 
@@ -70,43 +93,46 @@ class Inquiry:
             return list(cursor.fetchall())
 
 
-def evaluate(edge: Edge, alias: str, settings: Settings) -> list[Finding]:
-    """Evaluate every gate of a transition against the database, now. Locks nothing."""
+def evaluate(
+    edge: Edge, alias: str, settings: Settings, overrides: frozenset[str] = frozenset()
+) -> list[Finding]:
+    """Evaluate every gate of a transition against the database, now. Locks nothing.
+
+    An unmet gate among `overrides` is let pass, and says so. Raises NoSuchOverride.
+    """
+    unknown = overrides - (set(edge.gates) - _NEVER_OVERRIDDEN)
+    if unknown:
+        raise NoSuchOverride(edge, unknown)
     inquiry = Inquiry(alias=alias, settings=settings)
-    return [_GATES[gate](inquiry) for gate in edge.gates]
+    findings = [_GATES[gate](inquiry) for gate in edge.gates]
+    return [replace(f, overridden=not f.met and f.gate in overrides) for f in findings]
 
 
 def _tables_intact(inquiry: Inquiry) -> Finding:
-    wrong: list[str] = []
-    for table in (USER_TABLE, NOTIFICATION_TABLE):
-        expected = catalog.expected_objects(table)
-        actual = dict(inquiry.rows(catalog.actual_objects(), table=table))
-        wrong += [f"{table}: no {name}" for name in expected.keys() - actual.keys()]
-        wrong += [
-            f"{table}: {name} is {definition!r}"
-            for name, definition in actual.items()
-            if expected.get(name, "" if not name.startswith("index") else definition) != definition
-        ]
-    bodies = dict(inquiry.rows(catalog.function_bodies(), names=list(FUNCTIONS)))
-    wrong += [
-        f"function {name} is not ours"
-        for name, create in FUNCTIONS.items()
-        if bodies.get(name) != create.split("$function$")[1]
-    ]
+    return _intact(Gate.TABLES_INTACT, wrong_tables(inquiry.alias), "tables, constraints, indexes")
+
+
+def _triggers_intact(inquiry: Inquiry) -> Finding:
+    [(_, _, has_column)] = inquiry.rows(catalog.state())
+    wrong = wrong_triggers(inquiry.alias, has_column=has_column)
+    return _intact(Gate.TRIGGERS_INTACT, wrong, "triggers")
+
+
+def _intact(gate: Gate, wrong: list[str], what: str) -> Finding:
     return Finding(
-        gate=Gate.TABLES_INTACT,
+        gate=gate,
         met=not wrong,
-        found="; ".join(sorted(wrong)) or "tables, constraints, indexes and functions are ours",
-        remedy="Put back what was altered; `manage.py sqlmigrate prefs` prints how it was made.",
+        found="; ".join(wrong) or f"{what} and functions are ours",
+        remedy=f"Put back what was altered: {REINSTALL}.",
     )
 
 
 def _read_committed(inquiry: Inquiry) -> Finding:
-    options = connections[inquiry.alias].settings_dict.get("OPTIONS", {})
-    wrong = []
-    # Django's isolation_level is psycopg's enumeration, in which READ COMMITTED is 2.
-    if options.get("isolation_level") not in (None, 2):
-        wrong.append(f"Django's OPTIONS of {inquiry.alias!r} set an isolation_level")
+    wrong = [
+        f"Django's OPTIONS of {alias!r} set an isolation level"
+        for alias in _aliases_of_database(inquiry)
+        if _sets_isolation(connections[alias].settings_dict.get("OPTIONS", {}))
+    ]
     names = ["default_transaction_isolation"]
     for place, name, value in inquiry.rows(catalog.stored_settings(), names=names):
         if value.lower() != "read committed":
@@ -117,6 +143,25 @@ def _read_committed(inquiry: Inquiry) -> Finding:
         found="; ".join(wrong) or "READ COMMITTED wherever a default is set",
         remedy="Remove the setting, or set it to read committed, and reconnect.",
     )
+
+
+def _aliases_of_database(inquiry: Inquiry) -> list[str]:
+    """Django's aliases for the same database, which may go to it by a proxy; replicas left out."""
+    name = connections[inquiry.alias].settings_dict["NAME"]
+    return [
+        alias
+        for alias in connections
+        if connections[alias].settings_dict["NAME"] == name
+        and alias not in inquiry.settings.replicas
+    ]
+
+
+def _sets_isolation(options: dict[str, Any]) -> bool:
+    # Django's isolation_level is psycopg's enumeration, in which READ COMMITTED is 2.
+    if options.get("isolation_level") not in (None, 2):
+        return True
+    startup = str(options.get("options", "")).lower()
+    return any(level in startup for level in ("uncommitted", "repeatable", "serializable"))
 
 
 def _durable_commits(inquiry: Inquiry) -> Finding:
@@ -241,6 +286,20 @@ def _nothing_depends(inquiry: Inquiry) -> Finding:
     )
 
 
+def _archive_fits(inquiry: Inquiry) -> Finding:
+    limit = inquiry.settings.archive_max_bytes
+    users = count_users(inquiry.alias)
+    percent = min(100.0, 100.0 * _SAMPLED / max(1, users))
+    [(predicted,)] = inquiry.rows(archive.predicted_bytes(), users=users, percent=percent)
+    return Finding(
+        gate=Gate.ARCHIVE_FITS,
+        met=predicted <= limit,
+        found=f"an archive of about {predicted:,} bytes; at most {limit:,} are allowed",
+        remedy="Make room, and raise PREFS_ARCHIVE_MAX_BYTES.",
+        figures={"predicted_bytes": predicted, "limit_bytes": limit},
+    )
+
+
 def _column_exists(inquiry: Inquiry) -> Finding:
     [(_, _, exists)] = inquiry.rows(catalog.state())
     return Finding(
@@ -263,6 +322,7 @@ def _no_users(inquiry: Inquiry) -> Finding:
 
 _GATES: dict[Gate, Callable[[Inquiry], Finding]] = {
     Gate.TABLES_INTACT: _tables_intact,
+    Gate.TRIGGERS_INTACT: _triggers_intact,
     Gate.READ_COMMITTED: _read_committed,
     Gate.DURABLE_COMMITS: _durable_commits,
     Gate.NO_LOGICAL_APPLY: _no_logical_apply,
@@ -273,6 +333,7 @@ _GATES: dict[Gate, Callable[[Inquiry], Finding]] = {
     Gate.NO_PREVIOUS_RELEASE: _no_previous_release,
     Gate.NO_UNKNOWN_SESSION: _no_unknown_session,
     Gate.NOTHING_DEPENDS: _nothing_depends,
+    Gate.ARCHIVE_FITS: _archive_fits,
     Gate.COLUMN_EXISTS: _column_exists,
     Gate.NO_USERS: _no_users,
 }

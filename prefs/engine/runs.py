@@ -88,6 +88,7 @@ class Control:
     stopped: Callable[[], bool] = lambda: False
     batch_size: int = 1_000
     max_rate: float | None = None
+    drain_timeout: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +170,11 @@ def enter_phase(run: Run, alias: str, phase: Run.Phase) -> None:
     _save(run, alias, phase=phase, phase_began_at=database_now(alias), cursor=None, users=0)
 
 
+def renew(run: Run, alias: str, settings: Settings) -> None:
+    """Renew the lease under its token; in a transaction, hold it to the end. Raises LeaseLost."""
+    _save(run, alias, lease_until=database_now(alias) + settings.lease)
+
+
 def _save(run: Run, alias: str, **values: Any) -> None:
     """Write to the run under its token, then to this copy of it. Raises LeaseLost."""
     with transaction.atomic(using=alias):
@@ -190,7 +196,8 @@ def _remember(run: Run, values: dict[str, Any]) -> None:
 def guarded(run: Run, alias: str, work: Callable[[], bool]) -> Run:
     """Do the work of a run and record how it ended: done, interrupted, or failed and why.
 
-    `work` returns whether it came to the end.
+    `work` returns whether it came to the end, and may close the run itself, as done, in its
+    last transaction.
     """
     try:
         status = Run.Status.DONE if work() else Run.Status.INTERRUPTED
@@ -199,7 +206,8 @@ def guarded(run: Run, alias: str, work: Callable[[], bool]) -> Run:
     except BaseException as error:
         _record_failure(run, alias, error)
         raise
-    close(run, alias, status)
+    if run.status == Run.Status.RUNNING:
+        close(run, alias, status)
     return run
 
 

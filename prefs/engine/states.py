@@ -44,6 +44,7 @@ class Gate(enum.StrEnum):
     """A condition that a transition must meet, by the name it has in output and records."""
 
     TABLES_INTACT = "tables_intact"
+    TRIGGERS_INTACT = "triggers_intact"
     READ_COMMITTED = "read_committed"
     DURABLE_COMMITS = "durable_commits"
     NO_LOGICAL_APPLY = "no_logical_apply"
@@ -54,6 +55,7 @@ class Gate(enum.StrEnum):
     NO_PREVIOUS_RELEASE = "no_previous_release"
     NO_UNKNOWN_SESSION = "no_unknown_session"
     NOTHING_DEPENDS = "nothing_depends"
+    ARCHIVE_FITS = "archive_fits"
     COLUMN_EXISTS = "column_exists"
     NO_USERS = "no_users"
 
@@ -92,6 +94,7 @@ EDGES: tuple[Edge, ...] = (
         action=Action.FLIP,
         gates=(
             Gate.TABLES_INTACT,
+            Gate.TRIGGERS_INTACT,
             Gate.READ_COMMITTED,
             Gate.DURABLE_COMMITS,
             Gate.NO_LOGICAL_APPLY,
@@ -101,26 +104,37 @@ EDGES: tuple[Edge, ...] = (
         source=State.DUAL_WRITE,
         target=State.READ_CUTOVER,
         action=Action.FLIP,
-        gates=(Gate.VERIFIED,),
+        gates=(Gate.TRIGGERS_INTACT, Gate.VERIFIED),
     ),
     Edge(
         source=State.READ_CUTOVER,
         target=State.MIRROR_OFF,
         action=Action.FLIP,
-        gates=(Gate.VERIFIED, Gate.CUTOVER_SOAK, Gate.NO_PREVIOUS_RELEASE),
+        gates=(
+            Gate.TRIGGERS_INTACT,
+            Gate.VERIFIED,
+            Gate.CUTOVER_SOAK,
+            Gate.NO_PREVIOUS_RELEASE,
+        ),
     ),
     Edge(
         source=State.MIRROR_OFF,
         target=State.DROPPED,
         action=Action.DROP,
-        gates=(Gate.CONTRACT_SOAK, Gate.NO_UNKNOWN_SESSION, Gate.NOTHING_DEPENDS),
+        gates=(
+            Gate.TRIGGERS_INTACT,
+            Gate.CONTRACT_SOAK,
+            Gate.NO_UNKNOWN_SESSION,
+            Gate.NOTHING_DEPENDS,
+            Gate.ARCHIVE_FITS,
+        ),
     ),
     Edge(source=State.DROPPED, target=State.MIRROR_OFF, action=Action.RESTORE),
     Edge(
         source=State.MIRROR_OFF,
         target=State.READ_CUTOVER,
         action=Action.FLIP,
-        gates=(Gate.COLUMN_EXISTS,),
+        gates=(Gate.COLUMN_EXISTS, Gate.TRIGGERS_INTACT),
     ),
     Edge(
         source=State.READ_CUTOVER,
@@ -198,6 +212,12 @@ def current_state(alias: str) -> State:
 def last_transition(alias: str, **filters: object) -> Transition | None:
     """The latest transition on record, or the latest of those that the filters choose."""
     return Transition.objects.using(alias).filter(**filters).order_by("-id").first()
+
+
+def recorded_state(alias: str) -> State:
+    """The state that the transitions on record led to."""
+    last = last_transition(alias)
+    return State(last.to_state) if last else State.EXPANDED
 
 
 def refuse_to_unexpand(alias: str) -> None:

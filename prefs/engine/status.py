@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from django.db import connections
 from waffle import get_waffle_switch_model
 
 from prefs.conf import Settings
-from prefs.engine import transitions
-from prefs.engine.states import EDGES, State, UnknownState, current_state, last_transition
+from prefs.engine import flips, quarantine, transitions
+from prefs.engine.archive import Archive, NoArchive, recorded
+from prefs.engine.integrity import Problem, problems
+from prefs.engine.states import (
+    EDGES,
+    State,
+    UnknownState,
+    current_state,
+    last_transition,
+    recorded_state,
+)
 from prefs.models import Run, Transition
 from prefs.routing import SWITCHES
-from prefs.sql import catalog, copying
+from prefs.sql import catalog
 
 _RECENT = 5
 
@@ -24,10 +34,13 @@ class Status:
     state: State
     users: int
     copied: int
+    problems: tuple[Problem, ...]
     unsettled: Transition | None
+    waits_for: tuple[flips.Blocker, ...]
     plans: tuple[transitions.Plan, ...]
     verification: Run | None
     quarantined: dict[str, int]
+    archive: Archive | None
     runs: tuple[Run, ...]
 
     @property
@@ -49,14 +62,18 @@ def status(alias: str, settings: Settings) -> Status:
         if edge.source is state
     ]
     last = last_transition(alias)
+    unsettled = last if last is not None and last.settled_at is None else None
     return Status(
         state=state,
         users=users,
         copied=copied,
-        unsettled=last if last is not None and last.settled_at is None else None,
+        problems=tuple(problems(alias)),
+        unsettled=unsettled,
+        waits_for=tuple(transitions.waits_for(unsettled, alias)) if unsettled else (),
         plans=tuple(plans),
         verification=verification,
         quarantined=quarantined(alias),
+        archive=_archive(alias),
         runs=tuple(runs[:_RECENT]),
     )
 
@@ -68,11 +85,19 @@ def _counts(alias: str) -> tuple[int, int]:
     return users, copied
 
 
+def _archive(alias: str) -> Archive | None:
+    try:
+        return recorded(alias)
+    except NoArchive:
+        return None
+
+
 def quarantined(alias: str) -> dict[str, int]:
     """How many users have each quarantined leaf, most first."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(copying.quarantine_counts())
-        return dict(cursor.fetchall())
+    found: Counter[str] = Counter()
+    for count in quarantine.counts(alias):
+        found[count.leaf] += count.users
+    return dict(found)
 
 
 def switch_repairs(alias: str) -> list[str]:
@@ -80,9 +105,7 @@ def switch_repairs(alias: str) -> list[str]:
 
     Those whose rows are missing, and those that route to a column that was dropped.
     """
-    last = last_transition(alias)
-    state = State(last.to_state) if last else State.EXPANDED
-    values = dict(zip(SWITCHES, state.route.value, strict=True))
+    values = dict(zip(SWITCHES, recorded_state(alias).route.value, strict=True))
     rows = get_waffle_switch_model().objects.using(alias).filter(name__in=SWITCHES)
     found = dict(rows.values_list("name", "active"))
     wrong = [name for name in SWITCHES if name not in found]

@@ -6,16 +6,28 @@ open is finished before anything else is begun.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from prefs.conf import Settings
-from prefs.engine import column, flips
-from prefs.engine.gates import Finding, evaluate
+from prefs.engine import archiving, audit, column, flips
+from prefs.engine.gates import Finding, GateRefused, NoSuchOverride, evaluate
 from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
 from prefs.engine.runs import Control, Tally, guarded, take, walk
-from prefs.engine.states import EDGES, Action, Edge, State, current_state, edge, last_transition
+from prefs.engine.states import (
+    Action,
+    Edge,
+    OutOfOrder,
+    State,
+    current_state,
+    edge,
+    last_transition,
+)
 from prefs.models import Run, Transition
+
+REFUSALS = (GateRefused, NoSuchOverride, OutOfOrder, flips.StateMoved, flips.OpenTransition)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,20 +39,29 @@ class Plan:
     unsettled: Transition | None
 
     @property
-    def met(self) -> bool:
-        return all(finding.met for finding in self.findings)
+    def passes(self) -> bool:
+        return all(finding.passes for finding in self.findings)
 
 
-def plan(alias: str, target: State | None, settings: Settings, *, forward: bool) -> Plan:
-    """The transition that `take_transition` would take. Raises OutOfOrder. Locks nothing."""
+def plan(
+    alias: str,
+    target: State | None,
+    settings: Settings,
+    *,
+    forward: bool,
+    overrides: frozenset[str] = frozenset(),
+) -> Plan:
+    """The transition that `take_transition` would take. Locks nothing.
+
+    Raises OutOfOrder and NoSuchOverride.
+    """
     state = current_state(alias)
     unsettled = _unsettled(alias)
-    further = any(e.source is state and e.forward is forward for e in EDGES)
-    # At the end of the way there can still be an open transition to finish.
-    if target is state or (unsettled is not None and target is None and not further):
+    finishes = unsettled is not None and _is_all(unsettled, target, forward)
+    if target is state or finishes:
         return Plan(edge=None, findings=(), unsettled=unsettled)
     chosen = edge(state, target, forward=forward)
-    findings = tuple(evaluate(chosen, alias, settings))
+    findings = tuple(evaluate(chosen, alias, settings, overrides))
     return Plan(edge=chosen, findings=findings, unsettled=unsettled)
 
 
@@ -48,7 +69,7 @@ def take_transition(
     alias: str,
     target: State | None,
     settings: Settings,
-    signature: flips.Signature,
+    signature: audit.Signature,
     control: Control,
     *,
     forward: bool,
@@ -57,32 +78,66 @@ def take_transition(
 
     A transition that was left open is settled first; where that already leads to `target`,
     it is what is returned. None where the site was in `target` before. Where
-    `control.stopped` interrupts it, the transition that is returned is still open.
-    Raises OutOfOrder, GateRefused, StateMoved, LockNotObtained.
+    `control.stopped` or the drain's timeout ends it, the transition that is returned is open.
+    Raises OutOfOrder, GateRefused, NoSuchOverride, StateMoved, LockNotObtained; a refusal is
+    put into the audit first. Before a drop raises what `archiving.drop_archived` does.
     """
+    with audit.acting_as(signature), refusals_recorded(alias, way(target, forward=forward)):
+        return _take(alias, target, settings, control, forward=forward)
+
+
+def way(target: State | None, *, forward: bool) -> str:
+    """What was asked for, in the words of the audit."""
+    return f"{'advance' if forward else 'roll back'} to {target or 'the next state'}"
+
+
+@contextmanager
+def refusals_recorded(alias: str, subject: str) -> Iterator[None]:
+    """Put a refusal into the audit, where it outlasts the transaction that it ends."""
+    try:
+        yield
+    except REFUSALS as error:
+        gates = [f.record() for f in error.findings] if isinstance(error, GateRefused) else []
+        event, signature = audit.Event.REFUSAL, audit.signature_here()
+        audit.record_apart(alias, event, subject, signature, why=str(error), gates=gates)
+        raise
+
+
+def _take(
+    alias: str, target: State | None, settings: Settings, control: Control, *, forward: bool
+) -> Transition | None:
     resumed = _unsettled(alias)
     if resumed is not None:
         _see_through(resumed, alias, settings, control)
-        # Who wants back, to no state in particular, is not served by the end of a way forward.
-        served = target is None and (forward or not _is_forward(resumed))
-        if resumed.settled_at is None or served or target is State(resumed.to_state):
+        if resumed.settled_at is None or _is_all(resumed, target, forward):
             return resumed
     state = current_state(alias)
     if target is state:
         return None
     chosen = edge(state, target, forward=forward)
-    taken = _begin(chosen, alias, settings, signature, control)
+    taken = _begin(chosen, alias, settings, control)
     _see_through(taken, alias, settings, control)
     return taken
 
 
-def _begin(
-    chosen: Edge, alias: str, settings: Settings, signature: flips.Signature, control: Control
-) -> Transition:
+def _is_all(resumed: Transition, target: State | None, forward: bool) -> bool:
+    """Whether to finish an open transition is all that is asked for.
+
+    Who wants back, to no state in particular, is not served by the end of a way forward.
+    """
+    if target is None:
+        return forward or not _is_forward(resumed)
+    return target is State(resumed.to_state)
+
+
+def _begin(chosen: Edge, alias: str, settings: Settings, control: Control) -> Transition:
+    signature = audit.signature_here()
     match chosen.action:
         case Action.FLIP:
             return flips.flip(chosen, alias, settings, signature)
-        case Action.DROP | Action.CONTRACT_EMPTY:
+        case Action.DROP:
+            return archiving.drop_archived(chosen, alias, settings, signature, control)
+        case Action.CONTRACT_EMPTY:
             return column.drop(chosen, alias, settings, signature, control.clock)
         case Action.RESTORE:
             return column.add(chosen, alias, settings, signature, control.clock)
@@ -97,7 +152,7 @@ def _see_through(taken: Transition, alias: str, settings: Settings, control: Con
         if run.status != Run.Status.DONE:
             return
         column.finish(taken, alias, settings, control.clock)
-    elif not flips.drain(alias, control.clock, control.notice, control.stopped):
+    elif not _drain(alias, control):
         return
     flips.settle(taken, alias, seconds=round(control.clock.now() - began, 3))
     taken.refresh_from_db(using=alias)
@@ -133,6 +188,12 @@ def _unsettled(alias: str) -> Transition | None:
     return last if last is not None and last.settled_at is None else None
 
 
+def waits_for(taken: Transition, alias: str) -> list[flips.Blocker]:
+    """Whom the drain of an open transition waits for; a restore waits for nobody."""
+    drains = taken.settled_at is None and taken.from_state != State.DROPPED
+    return flips.blockers(alias) if drains else []
+
+
 def settle_open_flip(alias: str, control: Control) -> None:
     """Finish the drain of a flip that a crash left open.
 
@@ -143,5 +204,9 @@ def settle_open_flip(alias: str, control: Control) -> None:
         return
     if taken.from_state == State.DROPPED:
         raise flips.OpenTransition(taken)
-    if flips.drain(alias, control.clock, control.notice, control.stopped):
+    if _drain(alias, control):
         flips.settle(taken, alias)
+
+
+def _drain(alias: str, control: Control) -> bool:
+    return flips.drain(alias, control.clock, control.notice, control.stopped, control.drain_timeout)

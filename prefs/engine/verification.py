@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from prefs.conf import Settings
-from prefs.engine import transitions
+from prefs.engine import audit, transitions
 from prefs.engine.backfill import ColumnGone
 from prefs.engine.evidence import last_settled
 from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
@@ -60,7 +60,15 @@ def verify(
         return Tally(differing=len(ids), repaired=repaired)
 
     total = count_users(alias)
-    return guarded(run, alias, lambda: walk(run, alias, settings, control, batch, total))
+    guarded(run, alias, lambda: walk(run, alias, settings, control, batch, total))
+    if repair:
+        _record_repair(alias, direction, run=run.pk, users=run.users, repaired=run.repaired)
+    return run
+
+
+def _record_repair(alias: str, direction: Direction, **figures: int) -> None:
+    event, signature = audit.Event.REPAIR, audit.signature_here()
+    audit.record(alias, event, f"verify --repair, {direction.value}", signature, **figures)
 
 
 def _state(alias: str) -> State:
@@ -92,4 +100,5 @@ def verify_sample(alias: str, size: int, *, repair: bool = False) -> Sample:
         found = tuple(row[0] for row in cursor.fetchall())
     if repair:
         _repair(alias, found, direction)
+        _record_repair(alias, direction, users=len(ids), repaired=len(found))
     return Sample(users=len(ids), differing=found)

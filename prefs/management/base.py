@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import getpass
 import json
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -22,14 +20,19 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connect
 
 from prefs.codec import InvalidDocument
 from prefs.ddl import LOCK_NOT_AVAILABLE, LockNotObtained, sqlstate
+from prefs.engine.archive import ArchiveKept, NoArchive
+from prefs.engine.archiving import ArchiveStale
+from prefs.engine.audit import Signature
 from prefs.engine.backfill import ColumnGone
 from prefs.engine.column import DefinitionLost
-from prefs.engine.flips import OpenTransition, Signature, StateMoved
-from prefs.engine.gates import GateRefused
+from prefs.engine.flips import OpenTransition, StateMoved
+from prefs.engine.gates import GateRefused, NoSuchOverride
+from prefs.engine.quarantine import NotJson, Unfit
 from prefs.engine.repair import PrimaryMoved
 from prefs.engine.runs import Control, LeaseLost, LockUnavailable, Progress, RunHeld
 from prefs.engine.seeding import NotSeedable
 from prefs.engine.states import OutOfOrder, UnknownState
+from prefs.managers import UnsupportedIsolation
 from prefs.models import Run
 from prefs.rehearsal.scratch import NoSuchDatabase, SitesOwnDatabase
 from prefs.rehearsal.traffic import ClientFailed, TooFewUsers
@@ -41,17 +44,24 @@ _REFUSED = 4
 _HELD = 5
 _STATUS: dict[type[Exception], int] = {
     GateRefused: _REFUSED,
+    NoSuchOverride: 2,
     OutOfOrder: _REFUSED,
     StateMoved: _REFUSED,
     OpenTransition: _REFUSED,
     PrimaryMoved: _REFUSED,
     NotSeedable: _REFUSED,
     ColumnGone: _REFUSED,
+    ArchiveStale: _REFUSED,
+    ArchiveKept: _REFUSED,
     RunHeld: _HELD,
     LeaseLost: _HELD,
+    NotJson: 2,
+    Unfit: 2,
+    UnsupportedIsolation: 1,
     MissingSwitch: 1,
     UnknownState: 1,
     DefinitionLost: 1,
+    NoArchive: 1,
     LockUnavailable: 1,
     LockNotObtained: 1,
     InvalidDocument: 1,
@@ -122,9 +132,10 @@ class ProgressLine:
         left = max(0, progress.total - progress.users)
         eta = f"{left / rate:.0f} s left" if rate > 0 else "time left unknown"
         note = f", {progress.note}" if progress.note else ""
+        counted = "found" if progress.phase == Run.Phase.CORRECT else "differing"
         return (
             f"{progress.phase}: {progress.users} users, {share:.0%}, {shown}, {eta},"
-            f" {progress.differing} differing{note}"
+            f" {progress.differing} {counted}{note}"
         )
 
     def end(self) -> None:
@@ -219,8 +230,8 @@ class PrefsCommand(BaseCommand, abc.ABC):
 
     def signature(self, options: dict[str, Any]) -> Signature:
         """Who runs this command, for the record."""
-        actor = f"{getpass.getuser()}@{socket.gethostname()}"
-        return Signature(actor=actor, reason=options.get("reason") or "")
+        overrides = frozenset(options.get("override") or ())
+        return Signature(reason=options.get("reason") or "", overrides=overrides)
 
     def confirm(self, question: str, options: dict[str, Any]) -> None:
         """Ask; CommandError unless the answer is yes, or --noinput was given."""
@@ -252,3 +263,14 @@ def positive(text: str) -> int:
 
 
 positive.__name__ = "number of at least 1"
+
+
+def seconds(text: str) -> float:
+    """An argument that is a number of seconds, zero or more."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError
+    return value
+
+
+seconds.__name__ = "number of seconds"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from prefs import conf
-from prefs.engine import transitions
-from prefs.engine.gates import GateRefused
+from prefs.engine import audit, flips, transitions
+from prefs.engine.archiving import ArchiveInterrupted
 from prefs.engine.states import State
-from prefs.management.base import PrefsCommand, Stop
+from prefs.management.base import PrefsCommand, Stop, seconds
+from prefs.management.commands.backfill_prefs import run_figures
 from prefs.management.commands.status_prefs import gate_lines
 from prefs.models import Transition
 
@@ -25,49 +27,76 @@ class TransitionCommand(PrefsCommand):
         parser.add_argument("--to", type=State, metavar="STATE", help=f"one of {', '.join(State)}")
         parser.add_argument("--dry-run", action="store_true", help="evaluate the gates, act not")
         parser.add_argument("--reason", metavar="TEXT", help="why, for the record")
+        parser.add_argument(
+            "--drain-timeout",
+            type=seconds,
+            metavar="SECONDS",
+            help="leave the drain after so long; the same command takes it up again",
+        )
         self.add_noinput(parser)
 
     def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
-        settings = conf.current()
-        plan = transitions.plan(self.alias, options["to"], settings, forward=self.forward)
+        settings, signature = conf.current(), self.signature(options)
+        if signature.overrides and not signature.reason:
+            raise CommandError("--override needs --reason TEXT: it goes on record.", returncode=2)
         if options["dry_run"]:
-            return _planned(plan)
-        if plan.edge is not None and plan.edge.target is State.DROPPED:
-            # Refused at once or confirmed: the gates are asked again when it is taken.
-            if not plan.met and plan.unsettled is None:
-                raise GateRefused(plan.edge, list(plan.findings))
+            return _planned(self._plan(options["to"], settings, signature))
+        way = transitions.way(options["to"], forward=self.forward)
+        with audit.acting_as(signature), transitions.refusals_recorded(self.alias, way):
+            plan = self._plan(options["to"], settings, signature)
+        # Refused at once rather than after a question: it is asked only what can be done.
+        drops = plan.edge is not None and plan.edge.target is State.DROPPED
+        if drops and (plan.passes or plan.unsettled is not None):
             self.confirm("This drops the column of preferences.", options)
         stop = Stop()
-        with stop.listening(self.stderr):
-            taken = transitions.take_transition(
-                self.alias,
-                options["to"],
-                settings,
-                self.signature(options),
-                self.control(stop),
-                forward=self.forward,
-            )
+        try:
+            with stop.listening(self.stderr):
+                taken = transitions.take_transition(
+                    self.alias,
+                    options["to"],
+                    settings,
+                    signature,
+                    self.control(stop, drain_timeout=options["drain_timeout"]),
+                    forward=self.forward,
+                )
+        except ArchiveInterrupted as interrupted:
+            return run_figures(interrupted.run), [str(interrupted)], stop.status(interrupted.run)
         self.progress.end()
-        return _taken(taken, options["to"], 128 + stop.signal if stop.signal else 0)
+        waiting = transitions.waits_for(taken, self.alias) if taken else []
+        return _taken(taken, options["to"], waiting, 128 + stop.signal if stop.signal else 0)
+
+    def _plan(
+        self, target: State | None, settings: conf.Settings, signature: audit.Signature
+    ) -> transitions.Plan:
+        overrides = signature.overrides
+        return transitions.plan(
+            self.alias, target, settings, forward=self.forward, overrides=overrides
+        )
 
 
 def _planned(plan: transitions.Plan) -> tuple[dict[str, Any], list[str], int]:
     if plan.edge is None:
-        return {"dry_run": True, "to": None}, ["Nothing to do: the site is there already."], 0
+        line = "Nothing to do: the site is there already."
+        if plan.unsettled:
+            line = f"{plan.unsettled}: taken, not settled yet. This would finish it."
+        return {"dry_run": True, "to": None}, [line], 0
     figures = {
         "dry_run": True,
         "from": plan.edge.source,
         "to": plan.edge.target,
         "action": plan.edge.action,
-        "met": plan.met,
+        "met": plan.passes,
         "gates": [finding.record() for finding in plan.findings],
     }
     lines = [f"{plan.edge}: {plan.edge.action}", *gate_lines(plan)]
-    return figures, lines, 0 if plan.met else 4
+    return figures, lines, 0 if plan.passes else 4
 
 
 def _taken(
-    taken: Transition | None, target: State | None, interrupted: int
+    taken: Transition | None,
+    target: State | None,
+    waiting: list[flips.Blocker],
+    interrupted: int,
 ) -> tuple[dict[str, Any], list[str], int]:
     if taken is None:
         return {"state": target}, [f"Nothing to do: the state is {target} already."], 0
@@ -80,6 +109,7 @@ def _taken(
     }
     if taken.settled_at is None:
         line = f"{taken}: taken, not settled yet. Run the same command again to finish it."
-        return figures, [line], interrupted or 1
+        lines = [line, *(f"  waits for {blocker}" for blocker in waiting)]
+        return {**figures, "waits_for": list(map(asdict, waiting))}, lines, interrupted or 1
     seconds = taken.figures.get("seconds", 0)
     return figures, [f"{taken}: done, settled in {seconds:.2f} s."], 0

@@ -9,7 +9,7 @@ from django.db import migrations
 from prefs.ddl import LockedSQL
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql.catalog import foreign_key_name
-from prefs.sql.names import names, quote
+from prefs.sql.names import ARCHIVE_TABLE, names, quote
 
 
 def _add(table: str) -> LockedSQL:
@@ -38,6 +38,6 @@ class Migration(migrations.Migration):
 
     operations = [
         operation
-        for table in (USER_TABLE, NOTIFICATION_TABLE)
+        for table in (USER_TABLE, NOTIFICATION_TABLE, ARCHIVE_TABLE)
         for operation in (_add(table), _validate(table))
     ]

@@ -21,8 +21,9 @@ from django.db.migrations.loader import MigrationLoader
 
 from prefs.conf import Settings
 from prefs.engine import seeding
+from prefs.engine.archiving import ArchiveInterrupted
+from prefs.engine.audit import Signature
 from prefs.engine.backfill import backfill
-from prefs.engine.flips import Signature
 from prefs.engine.repair import Direction
 from prefs.engine.runs import Control
 from prefs.engine.states import State
@@ -125,7 +126,8 @@ class Rehearsal:
     def go(self, target: State, *, forward: bool) -> None:
         """Take one transition, under all its gates."""
         signature = Signature(actor="rehearse_prefs", reason="rehearsal")
-        take_transition(ALIAS, target, self.settings, signature, self.control, forward=forward)
+        with contextlib.suppress(ArchiveInterrupted):
+            take_transition(ALIAS, target, self.settings, signature, self.control, forward=forward)
         self._go_on()
 
     def backfill(self, direction: Direction) -> None:

@@ -21,6 +21,7 @@ from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql.documents import switch
 from prefs.sql.expressions import literal
 from prefs.sql.names import names
+from prefs.sql.triggers import TURNING, capture_triggers
 
 
 @cache
@@ -48,12 +49,12 @@ _WRITING = (
 
 @cache
 def writers() -> str:
-    """Transactions that may be writing by a route they read: (virtual transaction, pid).
+    """Transactions that may be writing by a route they read: (virtual transaction).
 
     Those that hold a lock on the switches and a writer's lock on users or a preference
     table. Both are taken before the statement's snapshot and kept to the end, so whoever
-    read the switches before a flip committed is listed after it. A prepared transaction
-    has no pid. This is how CREATE INDEX CONCURRENTLY finds whom to wait for.
+    read the switches before a flip committed is listed after it. Prepared transactions are
+    among them. This is how CREATE INDEX CONCURRENTLY finds whom to wait for.
     """
     n = names()
     tables = ", ".join(
@@ -62,18 +63,29 @@ def writers() -> str:
     return f"""WITH l AS MATERIALIZED (SELECT virtualtransaction, pid, relation, mode FROM pg_locks
       WHERE locktype = 'relation'
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-    SELECT DISTINCT s.virtualtransaction, s.pid FROM l s
+    SELECT DISTINCT s.virtualtransaction FROM l s
     WHERE s.relation = {literal(n.switches)}::regclass
     AND s.pid IS DISTINCT FROM pg_backend_pid()
     AND EXISTS (SELECT FROM l w WHERE w.virtualtransaction = s.virtualtransaction
       AND w.relation IN ({tables}) AND w.mode IN ({", ".join(map(literal, _WRITING))}))"""
 
 
-def describe_sessions() -> str:
-    """What the sessions `pids` are doing: (pid, application, state, seconds, statement)."""
-    return """SELECT pid, application_name, state,
-    extract(epoch FROM clock_timestamp() - xact_start)::float, left(query, 200)
-    FROM pg_stat_activity WHERE pid = ANY(%(pids)s::integer[]) ORDER BY pid"""
+def describe_writers() -> str:
+    """What the transactions `writers` are doing: (pid, name, state, seconds, statement).
+
+    A prepared transaction has no pid; its name is the one it was prepared by.
+    """
+    return """SELECT s.pid, s.application_name, coalesce(s.state, 'unknown'),
+      coalesce(extract(epoch FROM clock_timestamp() - s.xact_start), 0)::float,
+      coalesce(left(s.query, 200), '')
+    FROM pg_stat_activity s WHERE s.pid IN (SELECT l.pid FROM pg_locks l
+      WHERE l.virtualtransaction = ANY(%(writers)s::text[]))
+    UNION ALL
+    SELECT NULL::integer, p.gid, 'prepared',
+      extract(epoch FROM clock_timestamp() - p.prepared)::float, ''
+    FROM pg_prepared_xacts p WHERE p.transaction IN (SELECT l.transactionid FROM pg_locks l
+      WHERE l.virtualtransaction = ANY(%(writers)s::text[]))
+    ORDER BY 1"""
 
 
 # --- what the gates ask --------------------------------------------------------------
@@ -169,12 +181,34 @@ def actual_objects() -> str:
     SELECT 'trigger ' || tgname,
       CASE WHEN tgenabled = 'O' THEN pg_get_triggerdef(oid) ELSE 'not enabled' END
     FROM pg_trigger WHERE tgrelid = %(table)s::regclass AND NOT tgisinternal
+    AND NOT starts_with(tgname, 'prefs_')
     OR %(table)s::regclass IN (tgrelid, tgconstrrelid) AND tgisinternal AND tgenabled <> 'O'"""
 
 
+def installed_triggers() -> str:
+    """Triggers of ours, or named like ours, on `tables`: (table, name, definition, enabled)."""
+    return """SELECT c.relname, t.tgname, replace(pg_get_triggerdef(t.oid, true), '"', ''),
+      t.tgenabled IN ('O', 'A')
+    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE NOT t.tgisinternal AND starts_with(t.tgname, 'prefs_')
+    AND t.tgrelid = ANY(%(tables)s::text[]::regclass[])"""
+
+
+# How a function is run, as its CREATE says it. Temporary schemas must come last in its path.
+FUNCTION_TRAITS = {
+    "IMMUTABLE": "provolatile = 'i'",
+    "STABLE": "provolatile = 's'",
+    "SECURITY DEFINER": "prosecdef",
+    "SET search_path": "EXISTS (SELECT FROM unnest(proconfig) c"
+    " WHERE starts_with(c, 'search_path=') AND right(c, 9) = ', pg_temp')",
+}
+
+
 def function_bodies() -> str:
-    """The functions named `names`: (name, body)."""
-    return "SELECT proname, prosrc FROM pg_proc WHERE proname = ANY(%(names)s::text[])"
+    """The functions named `names`: (name, body, its traits)."""
+    traits = ", ".join(f"CASE WHEN {so} THEN {literal(t)} END" for t, so in FUNCTION_TRAITS.items())
+    return f"""SELECT proname, prosrc, array_remove(ARRAY[{traits}], NULL)
+    FROM pg_proc WHERE proname = ANY(%(names)s::text[])"""
 
 
 def stored_settings() -> str:
@@ -222,10 +256,11 @@ def sessions() -> str:
 def dependents() -> str:
     """What would be lost or broken with the column: (description).
 
-    Its default and its indexes are not listed: restore brings them back. A unique index is:
-    nothing would keep the tables to it, and then it could not be built again.
+    Its default, its indexes and our triggers are not listed: restore brings them back. A
+    unique index is: nothing would keep the tables to it, and then it could not be built again.
     """
     n = names()
+    own = ", ".join(literal(trigger.name) for trigger in capture_triggers())
     return f"""SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
     FROM pg_depend d
     JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
@@ -237,6 +272,8 @@ def dependents() -> str:
       WHERE d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid AND NOT i.indisunique)
     AND NOT EXISTS (SELECT FROM pg_constraint k WHERE d.classid = 'pg_constraint'::regclass
       AND k.oid = d.objid AND k.contype = 'n')
+    AND NOT EXISTS (SELECT FROM pg_trigger t WHERE d.classid = 'pg_trigger'::regclass
+      AND t.oid = d.objid AND t.tgname IN ({own}))
     ORDER BY 1"""
 
 
@@ -268,6 +305,17 @@ def users_up_to() -> str:
     """How many users there are, counting no further than `limit`."""
     n = names()
     return f"SELECT count(*) FROM (SELECT FROM {n.users} LIMIT %(limit)s) u"
+
+
+def allow_turning() -> str:
+    """Let this transaction, and no other, turn the switches."""
+    return f"SELECT set_config('{TURNING}', pg_current_xact_id()::text, true)"
+
+
+def turner() -> str:
+    """(isolation level, whether it has turned a switch before) of this transaction."""
+    return f"""SELECT current_setting('transaction_isolation'), coalesce(
+      current_setting('{TURNING}', true) = pg_current_xact_id_if_assigned()::text, false)"""
 
 
 def set_switch() -> str:

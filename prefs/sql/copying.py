@@ -11,12 +11,13 @@ from functools import cache
 
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.routing import DUAL_WRITE, READ_TABLES
-from prefs.sql.documents import columns_of, switch, upsert
-from prefs.sql.expressions import any_leaf_fits, document, quarantined, same, typed
+from prefs.sql.documents import columns_of, marked, switch, upsert
+from prefs.sql.expressions import any_leaf_fits, document, same, typed
 from prefs.sql.names import names, quote
 
 
-def _range(alias: str) -> str:
+def key_range(alias: str) -> str:
+    """The condition that a user's key is after `after` (where that is given) and up to `upto`."""
     n = names()
     key = f"{alias}.{n.key}"
     return (
@@ -57,12 +58,12 @@ def copy_missing() -> str:
     inserts = [
         f"""INSERT INTO {quote(table)} (user_id, {", ".join(columns_of(table))})
     SELECT t.user_id, {", ".join(f"t.{column}" for column in columns_of(table))} FROM typed t
-    ON CONFLICT (user_id) DO NOTHING RETURNING user_id"""
+    WHERE {marked()} ON CONFLICT (user_id) DO NOTHING RETURNING user_id"""
         for table in (USER_TABLE, NOTIFICATION_TABLE)
     ]
     return f"""WITH source AS (
-      SELECT u.{n.key} AS user_id, u.{n.blob} AS doc {_joined()}
-      WHERE {_range("u")} AND NOT {switch(READ_TABLES)}
+      SELECT u.{n.key} AS user_id, u.{n.blob} AS doc {joined()}
+      WHERE {key_range("u")} AND NOT {switch(READ_TABLES)}
       AND (p.user_id IS NULL OR n.user_id IS NULL)
       ORDER BY u.{n.key}),
     typed AS MATERIALIZED ({typed("source")}),
@@ -84,17 +85,18 @@ def overwrite_tables() -> str:
       SELECT u.{n.key} AS user_id, u.{n.blob} AS doc FROM {n.users} u
       WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[])
       ORDER BY u.{n.key} FOR NO KEY UPDATE OF u),
-    {_upserts()}"""
+    {upserts("source")}"""
 
 
 @cache
 def lock_users() -> str:
-    """Take the row locks of the users `ids`, in key order: (user id, dual_write, read_tables).
+    """Lock the users `ids` in key order: (user id, dual_write, read_tables, isolation level).
 
     It names the switches, as every write does, so that a flip's drain waits for this too.
     """
     n = names()
-    return f"""SELECT u.{n.key}, {switch(DUAL_WRITE)}, {switch(READ_TABLES)}
+    return f"""SELECT u.{n.key}, {switch(DUAL_WRITE)}, {switch(READ_TABLES)},
+    current_setting('transaction_isolation')
     FROM {n.users} u WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[])
     ORDER BY u.{n.key} FOR NO KEY UPDATE OF u"""
 
@@ -104,8 +106,8 @@ def overwrite_blob() -> str:
     """Write the documents of the users `ids`, locked by an earlier statement, to the blob."""
     n = names()
     return f"""WITH d AS MATERIALIZED (
-      SELECT u.{n.key} AS user_id, {document("p", "n")} AS doc {_joined()}
-      WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]))
+      SELECT u.{n.key} AS user_id, {document("p", "n")} AS doc {joined()}
+      WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND {marked()})
     UPDATE {n.users} u SET {n.blob} = d.doc FROM d
     WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND u.{n.key} = d.user_id
     AND NOT ({same(f"u.{n.blob}", "d.doc")})"""
@@ -120,21 +122,25 @@ def settle_tables() -> str:
     """
     n = names()
     return f"""WITH source AS MATERIALIZED (
-      SELECT u.{n.key} AS user_id, {document("p", "n")} AS doc {_joined()}
+      SELECT u.{n.key} AS user_id, {document("p", "n")} AS doc {joined()}
       WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND ({_unsettled()})),
-    {_upserts()}"""
+    {upserts("source")}"""
 
 
-def _upserts() -> str:
+def upserts(source: str, columns: str = "{user_rows}, {notification_rows}") -> str:
     """CTEs that upsert `source` into both tables, one after the other, and their counts."""
+    counts = columns.format(
+        user_rows="(SELECT count(*) FROM user_row)",
+        notification_rows="(SELECT count(*) FROM notification_row)",
+    )
     after = "(SELECT t.* FROM typed t WHERE (SELECT count(*) FROM user_row) >= 0) s"
-    return f"""typed AS MATERIALIZED ({typed("source")}),
+    return f"""typed AS MATERIALIZED ({typed(source)}),
     user_row AS ({upsert(USER_TABLE, "typed s")}),
     notification_row AS ({upsert(NOTIFICATION_TABLE, after)})
-    SELECT (SELECT count(*) FROM user_row), (SELECT count(*) FROM notification_row)"""
+    SELECT {counts}"""
 
 
-def _joined() -> str:
+def joined() -> str:
     """Users and their typed rows, looked up by key, one user after the other.
 
     OFFSET 0 keeps the lookups as they are written. Where the planner's statistics say that
@@ -159,7 +165,7 @@ def difference() -> str:
     or where the residue holds a leaf that belongs in its column.
     """
     n = names()
-    return f"""SELECT u.{n.key} {_joined()} WHERE {_range("u")} AND ({_differs()})
+    return f"""SELECT u.{n.key} {joined()} WHERE {key_range("u")} AND ({_differs()})
     ORDER BY u.{n.key}"""
 
 
@@ -167,7 +173,7 @@ def difference() -> str:
 def difference_of() -> str:
     """The same for the users `ids`, wherever their keys are."""
     n = names()
-    return f"""SELECT u.{n.key} {_joined()}
+    return f"""SELECT u.{n.key} {joined()}
     WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND ({_differs()}) ORDER BY u.{n.key}"""
 
 
@@ -180,15 +186,6 @@ def _unsettled() -> str:
     n = names()
     return f"""p.user_id IS NULL OR n.user_id IS NULL
       OR (p.{n.residue} IS NOT NULL AND {any_leaf_fits(f"p.{n.residue}")})"""
-
-
-@cache
-def quarantine_counts() -> str:
-    """Quarantined leaves over all users: (leaf, how many), most first."""
-    n = names()
-    return f"""SELECT q.leaf, count(*) FROM {n.user_table} p,
-    LATERAL ({quarantined(f"p.{n.residue}")}) q
-    WHERE p.{n.residue} IS NOT NULL GROUP BY q.leaf ORDER BY 2 DESC, 1"""
 
 
 @cache

@@ -30,13 +30,25 @@ from prefs.sql.expressions import (
     typed,
     typed_value,
 )
-from prefs.sql.functions import BLOB_MISSING, DOCUMENT_TEXT, MERGE_PATCH
+from prefs.sql.functions import BLOB_MISSING, DOCUMENT_TEXT, MERGE_PATCH, SWITCH_MISSING
 from prefs.sql.names import names, quote
 
 
 def switch(name: str) -> str:
     """The value of one switch as a scalar subquery; NULL where its row is missing."""
     return f"(SELECT w.active FROM {names().switches} w WHERE w.name = {literal(name)})"
+
+
+# A statement that writes both stores marks itself by its own time, which triggers compare.
+def marked() -> str:
+    """A condition, true and evaluated once a statement, that marks the statement as ours."""
+    return "(SELECT set_config('prefs.writing', statement_timestamp()::text, true)) IS NOT NULL"
+
+
+def is_marked() -> str:
+    """Whether the statement that is running carries the mark of its own time."""
+    setting = "current_setting('prefs.writing', true)"
+    return f"{setting} IS NOT DISTINCT FROM statement_timestamp()::text"
 
 
 def _gone() -> str:
@@ -53,11 +65,27 @@ def _route() -> str:
       {switch(READ_TABLES)} AS read_tables) r"""
 
 
-def _tables_document(user: str) -> str:
+def tables_document(user: str) -> str:
+    """The document that the typed rows of the user with the key `user` make."""
     n = names()
     return f"""(SELECT {document("p", "n")} FROM (SELECT) one
       LEFT JOIN {n.user_table} p ON p.user_id = {user}
       LEFT JOIN {n.notification_table} n ON n.user_id = {user})"""
+
+
+def document_of(key: str) -> str:
+    """The document of one user by route, as a scalar subquery in a statement of Django's.
+
+    `key` is an expression of that statement; where it is NULL so is the document. A missing
+    switch is an error, and so is a route to a column that is gone.
+    """
+    n = names()
+    return f"""(SELECT CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL
+      THEN {SWITCH_MISSING}() WHEN r.key IS NULL THEN NULL
+      WHEN r.read_tables THEN {tables_document("r.key")}
+      ELSE (SELECT {n.blob} FROM {n.users} x WHERE x.{n.key} = r.key) END
+    FROM (SELECT {key} AS key, {switch(DUAL_WRITE)} AS dual_write,
+      {switch(READ_TABLES)} AS read_tables) r {_gone()})"""
 
 
 @cache
@@ -71,7 +99,7 @@ def read() -> str:
       d.doc IS NULL OR d.body IS NOT NULL
     FROM (SELECT s.*, {DOCUMENT_TEXT}(s.doc) AS body FROM (
       SELECT u.{n.key} AS key, r.dual_write, r.read_tables,
-        CASE WHEN r.read_tables THEN {_tables_document(f"u.{n.key}")}
+        CASE WHEN r.read_tables THEN {tables_document(f"u.{n.key}")}
         WHEN NOT r.read_tables THEN
           (SELECT {n.blob} FROM {n.users} x WHERE x.{n.key} = u.{n.key})
         END AS doc
@@ -105,14 +133,16 @@ def write(route: Route, incoming: str) -> str:
     test that PostgreSQL cannot make) and `max_bytes`. Where a leaf is refused, or the text
     has grown past `max_bytes` or cannot be built, nothing is written. Only leaves that
     differ from what is stored can be refused. Writes go in one order: users, then the two
-    tables.
+    tables. Where the blob is the primary, the capture trigger mirrors it, as it does for
+    every other writer.
     """
     n = names()
-    stored = _tables_document("%(user)s::" + n.key_type)
+    stored = tables_document("%(user)s::" + n.key_type)
+    where = f" WHERE {marked()}" if route.reads_tables else ""
     if not route.reads_tables:
         stored = f"(SELECT u.{n.blob} FROM {n.users} u WHERE u.{n.key} = %(user)s::{n.key_type})"
     parts = [
-        f"stored AS MATERIALIZED (SELECT {stored} AS doc)",
+        f"stored AS MATERIALIZED (SELECT {stored} AS doc{where})",
         f"incoming AS MATERIALIZED (SELECT %(user)s::{n.key_type} AS user_id,"
         f" {incoming} AS doc FROM stored)",
         f"sized AS MATERIALIZED (SELECT {DOCUMENT_TEXT}(i.doc) AS body FROM incoming i)",
@@ -124,7 +154,7 @@ def write(route: Route, incoming: str) -> str:
     if route.writes_blob:
         parts.append(f"blob AS ({_update_blob()})")
         before = _after("blob")
-    if route.writes_tables:
+    if route.reads_tables:
         source = f"(SELECT a.* FROM allowed a WHERE {before}) s"
         parts.append(f"user_row AS ({upsert(USER_TABLE, source)})")
         source = f"(SELECT a.* FROM allowed a WHERE {_after('user_row')}) s"
@@ -203,6 +233,7 @@ def upsert(table: str, source: str) -> str:
     new = ", ".join(f"excluded.{column}" for column in columns)
     return f"""INSERT INTO {quote(table)} AS d (user_id, {", ".join(columns)})
     SELECT s.user_id, {", ".join(f"s.{column}" for column in columns)} FROM {source}
+    WHERE {marked()}
     ON CONFLICT (user_id) DO UPDATE SET {", ".join(f"{c} = excluded.{c}" for c in columns)}
     WHERE NOT record_image_eq(ROW({old}), ROW({new})) RETURNING 1"""
 

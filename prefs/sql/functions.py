@@ -4,7 +4,9 @@ from __future__ import annotations
 
 MERGE_PATCH = "prefs_merge_patch"
 BLOB_MISSING = "prefs_blob_missing"
+SWITCH_MISSING = "prefs_switch_missing"
 DOCUMENT_TEXT = "prefs_document_text"
+CHANGED = "prefs_changed"
 
 # RFC 7396 (JSON Merge Patch), section 2, one level a call. It recurses, so its caller
 # bounds the depth of the patch.
@@ -35,6 +37,39 @@ END
 $function$
 """.strip()
 
+# Like a merge patch, but what it sets is wrapped in an array: so a null can be set as well as
+# removed, and an array or an object as a whole. A removal below an object that is gone does
+# not bring that object back.
+CREATE_CHANGED = f"""
+CREATE OR REPLACE FUNCTION {CHANGED}(target jsonb, change jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $function$
+DECLARE
+  result jsonb;
+  below jsonb;
+  member record;
+BEGIN
+  IF jsonb_typeof(change) = 'array' THEN
+    RETURN change -> 0;
+  END IF;
+  result := CASE WHEN jsonb_typeof(target) = 'object' THEN target ELSE '{{}}'::jsonb END;
+  FOR member IN SELECT c.key, c.value FROM jsonb_each(change) c LOOP
+    CASE jsonb_typeof(member.value)
+      WHEN 'null' THEN
+        result := result - member.key;
+      WHEN 'array' THEN
+        result := result || jsonb_build_object(member.key, member.value -> 0);
+      ELSE
+        below := {CHANGED}(result -> member.key, member.value);
+        IF below <> '{{}}' OR jsonb_typeof(result -> member.key) = 'object' THEN
+          result := result || jsonb_build_object(member.key, below);
+        END IF;
+    END CASE;
+  END LOOP;
+  RETURN result;
+END
+$function$
+""".strip()
+
 # A read binds the blob late, so that it is valid with the column and without. This is what
 # it binds to where the column is gone. It is STABLE, not IMMUTABLE, so that the planner
 # leaves it alone, and it raises, so that a switch turned back behind our back reads as an
@@ -46,6 +81,18 @@ BEGIN
   RAISE EXCEPTION 'the switches route preferences to a column that was dropped'
     USING ERRCODE = 'undefined_column',
           HINT = 'Run manage.py status_prefs: it prints the command that puts the switch back.';
+END
+$function$
+""".strip()
+
+# What a document reads as in a query of Django's own, where no code of ours sees the switches.
+CREATE_SWITCH_MISSING = f"""
+CREATE OR REPLACE FUNCTION {SWITCH_MISSING}() RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $function$
+BEGIN
+  RAISE EXCEPTION 'a waffle switch of the preferences migration is missing'
+    USING ERRCODE = 'object_not_in_prerequisite_state',
+          HINT = 'Run manage.py status_prefs: it prints the command that puts the row back.';
 END
 $function$
 """.strip()
@@ -66,6 +113,14 @@ $function$
 FUNCTIONS = {
     DOCUMENT_TEXT: CREATE_DOCUMENT_TEXT,
     MERGE_PATCH: CREATE_MERGE_PATCH,
+    CHANGED: CREATE_CHANGED,
     BLOB_MISSING: CREATE_BLOB_MISSING,
+    SWITCH_MISSING: CREATE_SWITCH_MISSING,
 }
-ARGUMENTS = {DOCUMENT_TEXT: "jsonb", MERGE_PATCH: "jsonb, jsonb", BLOB_MISSING: ""}
+ARGUMENTS = {
+    DOCUMENT_TEXT: "jsonb",
+    MERGE_PATCH: "jsonb, jsonb",
+    CHANGED: "jsonb, jsonb",
+    BLOB_MISSING: "",
+    SWITCH_MISSING: "",
+}

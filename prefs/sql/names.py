@@ -11,6 +11,11 @@ from waffle import get_waffle_switch_model
 
 from prefs.mapping import BLOB_COLUMN, NOTIFICATION_TABLE, RESIDUE_COLUMN, USER_TABLE
 
+AUDIT_TABLE = "prefs_audit"
+TRANSITION_TABLE = "prefs_transition"
+ARCHIVE_TABLE = "prefs_archive"
+DEPARTURE_TABLE = "prefs_archive_departure"
+
 
 def quote(name: str) -> str:
     """`name` as an SQL identifier."""

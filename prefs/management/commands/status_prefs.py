@@ -1,5 +1,6 @@
 """manage.py status_prefs: state, route, progress, gates, differences, quarantine, runs."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -9,6 +10,8 @@ from prefs.engine.status import Status, status, switch_repairs
 from prefs.engine.transitions import Plan
 from prefs.management.base import ATTENTION, PrefsCommand
 from prefs.management.commands.backfill_prefs import run_figures
+
+_MARKS = {(True, False): "met  ", (False, False): "UNMET", (False, True): "OVERRIDDEN"}
 
 
 class Command(PrefsCommand):
@@ -29,7 +32,8 @@ class Command(PrefsCommand):
             return {"error": lines[0], "repairs": repairs}, [*lines, *_indented(repairs)], 1
         found = status(self.alias, conf.current())
         attention = options["check"] and found.needs_attention
-        return _figures(found), _lines(found), ATTENTION if attention else 0
+        status_ = 1 if found.problems else ATTENTION if attention else 0
+        return _figures(found), _lines(found), status_
 
 
 def _figures(found: Status) -> dict[str, Any]:
@@ -39,11 +43,13 @@ def _figures(found: Status) -> dict[str, Any]:
         "route": found.state.route.name,
         "users": found.users,
         "copied": found.copied,
+        "problems": [asdict(problem) for problem in found.problems],
         "settled": found.unsettled is None,
+        "waits_for": [asdict(blocker) for blocker in found.waits_for],
         "transitions": [
             {
                 "to": plan.edge.target if plan.edge else None,
-                "met": plan.met,
+                "met": plan.passes,
                 "gates": [finding.record() for finding in plan.findings],
             }
             for plan in found.plans
@@ -51,6 +57,7 @@ def _figures(found: Status) -> dict[str, Any]:
         "verification": verification and run_figures(verification),
         "differing": verification and verification.differing,
         "quarantined": found.quarantined,
+        "archive": found.archive and found.archive.figures(),
         "runs": [run_figures(run) for run in found.runs],
     }
 
@@ -61,11 +68,20 @@ def _lines(found: Status) -> list[str]:
         f"route        {found.state.route.name}",
         f"users        {found.users}, {found.copied} of them with typed rows",
         f"differences  {_differences(found)}",
-        f"quarantine   {sum(found.quarantined.values())} leaves",
+        f"quarantine   {_quarantine(found)}",
     ]
     lines += _indented([f"{leaf or 'document'}: {n}" for leaf, n in found.quarantined.items()])
+    if made := found.archive:
+        lines.append(
+            f"archive      {made.users} users, {made.bytes:,} bytes, made"
+            f" {made.made_at:%Y-%m-%d %H:%M} UTC (manage.py archive_prefs)"
+        )
     if found.unsettled:
         lines.append(f"unsettled    {found.unsettled}: run the command that began it again")
+        lines += _indented([f"waits for {blocker}" for blocker in found.waits_for])
+    if found.problems:
+        lines.append("PROBLEMS")
+        lines += _indented(list(map(str, found.problems)))
     for plan in found.plans:
         lines += _plan_lines(plan)
     if found.runs:
@@ -83,6 +99,11 @@ def _differences(found: Status) -> str:
     return f"{run.differing} among {run.users} users ({run}, {run.finished_at:%Y-%m-%d %H:%M} UTC)"
 
 
+def _quarantine(found: Status) -> str:
+    leaves = f"{sum(found.quarantined.values())} leaves"
+    return f"{leaves}: manage.py quarantine_prefs" if found.quarantined else leaves
+
+
 def _plan_lines(plan: Plan) -> list[str]:
     if plan.edge is None:
         return []
@@ -95,7 +116,7 @@ def gate_lines(plan: Plan) -> list[str]:
     """What each gate of a planned transition says now."""
     return _indented(
         [
-            f"{'met  ' if f.met else 'UNMET'} {f.gate}: {f.found}{'' if f.met else '. ' + f.remedy}"
+            f"{_MARKS[f.met, f.overridden]} {f.gate}: {f.found}{'' if f.met else '. ' + f.remedy}"
             for f in plan.findings
         ]
     )

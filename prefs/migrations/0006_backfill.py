@@ -23,6 +23,6 @@ def backwards(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("prefs", "0004_switches")]
+    dependencies = [("prefs", "0005_triggers")]
 
     operations = [migrations.RunPython(forwards, backwards)]

@@ -1,0 +1,81 @@
+"""The switches in Django's admin: they pass the gates, or the page says what is unmet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from waffle import get_waffle_switch_model
+
+# Imported for its registrations, so that they stand before ours whatever the order of apps.
+from waffle.admin import SwitchAdmin
+
+from prefs.engine.audit import Signature, acting_as
+from prefs.engine.switches import SwitchRefused
+from prefs.models import AuditEntry
+from prefs.routing import SWITCHES
+
+if TYPE_CHECKING:
+    AuditAdmin = admin.ModelAdmin[AuditEntry]
+else:
+    AuditAdmin = admin.ModelAdmin
+
+Switch = get_waffle_switch_model()
+
+
+class GuardedSwitchAdmin(SwitchAdmin):
+    """waffle's own page. What is refused becomes a message, and changes nothing."""
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The form of one switch."""
+        view = partial(super().changeform_view, request, *args, **kwargs)
+        return self._guarded(request, view)
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The list and its actions, each of which is done whole or not at all."""
+        view = partial(super().changelist_view, request, *args, **kwargs)
+        return self._guarded(request, view)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes one of our switches."""
+        ours = obj is not None and obj.name in SWITCHES
+        return not ours and super().has_delete_permission(request, obj)
+
+    def _guarded(self, request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpResponse:
+        signature = Signature(actor=request.user.get_username(), program="admin")
+        try:
+            with acting_as(signature), transaction.atomic():
+                return view()
+        except SwitchRefused as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(AuditAdmin):
+    """The audit, to read: the database lets nobody change it."""
+
+    list_display = ("recorded_at", "event", "subject", "reason", "actor", "host", "program")
+    list_filter = ("event",)
+    ordering = ("-id",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Entries are added by what they tell of."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """No entry is changed."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """No entry is removed."""
+        return False
+
+
+if admin.site.is_registered(Switch):
+    admin.site.unregister(Switch)
+    admin.site.register(Switch, GuardedSwitchAdmin)

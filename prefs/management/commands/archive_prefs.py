@@ -1,0 +1,81 @@
+"""manage.py archive_prefs: check the archive of the dropped column, or remove it."""
+
+import signal
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from prefs import conf
+from prefs.clock import Clock
+from prefs.engine import archive
+from prefs.engine.archive import Check
+from prefs.management.base import ATTENTION, PrefsCommand, Stop
+
+
+class Command(PrefsCommand):
+    help = "Checks the archive of the dropped column. Exits 3 where it is not what was archived."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--remove", action="store_true", help="remove it, once PREFS_ARCHIVE_LIFETIME is over"
+        )
+        self.add_noinput(parser)
+
+    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+        return self._remove(options) if options["remove"] else self._check()
+
+    def _check(self) -> tuple[dict[str, Any], list[str], int]:
+        stop = Stop()
+        with stop.listening(self.stderr):
+            found = archive.check(self.alias, self.control(stop))
+        self.progress.end()
+        until = found.made.removable_at(conf.current())
+        status = ATTENTION if not found.right else 0
+        if not found.complete:
+            status = 128 + (stop.signal or signal.SIGINT)
+        return _figures(found, until), _lines(found, until), status
+
+    def _remove(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+        settings = conf.current()
+        made = archive.removable(self.alias, settings)
+        self.confirm(f"This removes the archive of {made.users} users for good.", options)
+        made = archive.remove(self.alias, settings, self.signature(options), Clock())
+        return {"removed": made.figures()}, [f"Removed the archive of {made.users} users."], 0
+
+
+def _figures(found: Check, until: datetime) -> dict[str, Any]:
+    return {
+        "right": found.right,
+        "complete": found.complete,
+        "users": found.archived,
+        "departed": found.departed,
+        "checksum": found.checksum,
+        "bytes": found.bytes,
+        "compared": found.compared,
+        "wrong": found.wrong,
+        "listed": found.listed,
+        "recorded": found.made.figures(),
+        "removable_at": until.isoformat(),
+    }
+
+
+def _lines(found: Check, until: datetime) -> list[str]:
+    made = found.made
+    lines = [
+        f"users        {found.archived} archived, {found.departed} departed since; {made.users}"
+        " recorded",
+        f"checksum     {found.checksum}; {made.checksum} recorded",
+        f"bytes        {found.bytes:,}",
+        f"made         {made.made_at:%Y-%m-%d %H:%M} UTC, by archive run {made.run}",
+        f"removable    from {until:%Y-%m-%d %H:%M} UTC on",
+        f"digests      {found.compared} made again, {found.wrong} of them wrong",
+    ]
+    lines += [f"  user {key}" for key in found.listed]
+    if found.wrong > len(found.listed):
+        lines.append(f"  and {found.wrong - len(found.listed)} more")
+    if not found.complete:
+        return [*lines, "Interrupted; run it again to compare all."]
+    says = "is what was archived" if found.right else "is NOT what was archived"
+    return [*lines, f"The archive {says}."]
