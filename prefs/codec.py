@@ -97,15 +97,16 @@ def _children(value: object) -> list[object]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
-def decode(user_id: object, text: str | None) -> Any:
+def decode(user_id: object, text: str | None, decoder: type[json.JSONDecoder] | None = None) -> Any:
     """The document of its JSON text; SQL NULL is None, as JSON null is.
 
-    Raises UndecodableDocument, which names the user.
+    A site's own `decoder` reads numbers as it likes. Raises UndecodableDocument, which names
+    the user.
     """
     if text is None:
         return None
     try:
-        return json.loads(text, parse_float=_finite)
+        return json.loads(text, cls=decoder) if decoder else json.loads(text, parse_float=_finite)
     except (RecursionError, ValueError) as error:
         raise UndecodableDocument(user_id, error) from error
 

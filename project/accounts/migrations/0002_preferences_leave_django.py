@@ -10,6 +10,7 @@ from typing import ClassVar
 from django.db import migrations
 
 from prefs.ddl import LockedSQL
+from project.accounts.models import UserManager
 
 
 class Migration(migrations.Migration):
@@ -21,6 +22,9 @@ class Migration(migrations.Migration):
         LockedSQL(
             sql="ALTER TABLE accounts_user ALTER COLUMN preferences SET DEFAULT '{}'::jsonb",
             reverse_sql="ALTER TABLE accounts_user ALTER COLUMN preferences DROP DEFAULT",
-            state_operations=[migrations.RemoveField(model_name="user", name="preferences")],
+            state_operations=[
+                migrations.RemoveField(model_name="user", name="preferences"),
+                migrations.AlterModelManagers("user", [("objects", UserManager())]),
+            ],
         ),
     ]

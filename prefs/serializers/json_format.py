@@ -1,0 +1,12 @@
+"""JSON, with preferences."""
+
+from django.core.serializers.json import Deserializer
+from django.core.serializers.json import Serializer as DjangoSerializer
+
+from prefs.serializers import CarriesPreferences
+
+__all__ = ["Deserializer", "Serializer"]
+
+
+class Serializer(CarriesPreferences, DjangoSerializer):
+    """Django's own, and the documents of users."""

@@ -1,0 +1,12 @@
+"""Python objects, with preferences."""
+
+from django.core.serializers.python import Deserializer
+from django.core.serializers.python import Serializer as DjangoSerializer
+
+from prefs.serializers import CarriesPreferences
+
+__all__ = ["Deserializer", "Serializer"]
+
+
+class Serializer(CarriesPreferences, DjangoSerializer):
+    """Django's own, and the documents of users."""
