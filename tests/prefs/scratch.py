@@ -41,6 +41,13 @@ _CATALOGS = {
     "pg_trigger": "oid",
 }
 _OWN = 16384
+_RECORDS = (
+    "prefs_run",
+    "prefs_transition",
+    "prefs_audit",
+    "prefs_archive",
+    "prefs_archive_departure",
+)
 _SCHEMA = f"""SELECT (SELECT reltuples FROM pg_class WHERE oid = 'accounts_user'::regclass),
   (SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
     WHERE d.datname = current_database()),
@@ -154,7 +161,10 @@ class Copies:
             if session.execute(_SCHEMA).fetchone() != self._schema:
                 return False
             session.execute(_END_OTHERS)
-            for table in ("accounts_user", "prefs_run", "prefs_transition"):
+            session.execute("DELETE FROM accounts_user")
+            # The audit, and the switches, are not emptied but past their triggers.
+            session.execute("SET session_replication_role = replica")
+            for table in _RECORDS:
                 session.execute(f"DELETE FROM {table}".encode())
             session.execute("UPDATE waffle_switch SET active = false WHERE active")
             return session.execute("SELECT count(*) FROM waffle_switch").fetchone() == (2,)

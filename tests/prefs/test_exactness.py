@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from hypothesis import given
 
+from prefs.engine.status import quarantined
 from prefs.mapping import LEAVES
 from prefs.sql import copying
 from tests.prefs.exactness import culprit, failures, insert_users
@@ -92,9 +93,8 @@ def what_was_exercised(cursor: Any) -> list[str]:
         f"SELECT {typed} FROM user_preferences JOIN notification_preferences USING (user_id)"
     )
     counts = dict(zip((leaf.dotted for leaf in LEAVES), cursor.fetchone(), strict=True))
-    cursor.execute(copying.quarantine_counts())
-    quarantined = dict(cursor.fetchall())
-    return [name for name in counts if counts[name] > 500 and quarantined.get(name, 0) > 50]
+    kept = quarantined("default")
+    return [name for name in counts if counts[name] > 500 and kept.get(name, 0) > 50]
 
 
 def test_a_row_of_nulls_an_empty_residue_and_a_null_residue_are_three_blobs(cursor: Any) -> None:

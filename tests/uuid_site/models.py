@@ -1,4 +1,4 @@
-"""The user model, without the legacy field."""
+"""The user model: its preferences are where the migration has them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import ClassVar, Self
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 
+from prefs.fields import PreferencesField
+from prefs.querysets import PreferencesQuerySet
+from prefs.users import HasPreferences
 
-class Member(AbstractBaseUser):
+
+class Member(HasPreferences, AbstractBaseUser):
     """A user whose key does not say when they came, in a table whose name needs quoting."""
 
     code = models.UUIDField(primary_key=True, default=uuid.uuid4, db_column="Code")
@@ -17,7 +21,9 @@ class Member(AbstractBaseUser):
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
 
-    objects: ClassVar[BaseUserManager[Self]] = BaseUserManager()
+    preferences = PreferencesField(default=dict, blank=True, null=True)
+
+    objects: ClassVar[BaseUserManager[Self]] = BaseUserManager.from_queryset(PreferencesQuerySet)()
 
     USERNAME_FIELD = "login"
 

@@ -15,7 +15,7 @@ def documents() -> dict[str, str | None]:
     from prefs.models import UserPreferences
     from tests.uuid_site.models import Member
 
-    texts = UserPreferences.objects._texts(Member.objects.values_list("pk", flat=True))
+    texts = UserPreferences.objects.texts(Member.objects.values_list("pk", flat=True))
     return {str(key): text for key, text in texts.items()}
 
 
@@ -30,7 +30,6 @@ def step(*arguments: str) -> dict[str, Any]:
 
 def there_and_back() -> list[str]:
     """Every transition forward and then backward; the states that were passed."""
-    from prefs.models import UserPreferences
     from tests.uuid_site.models import Member
 
     passed = [step("advance_prefs")["state"]]
@@ -40,8 +39,11 @@ def there_and_back() -> list[str]:
     step("verify_prefs")
     passed.append(step("advance_prefs")["state"])
     passed.append(step("advance_prefs", "--noinput")["state"])
-    late = Member.objects.create(login="late")
-    UserPreferences.objects.replace(late.pk, {"theme": "dark", "n": 1.0})
+    assert step("archive_prefs")["users"] == Member.objects.count()
+    late = Member.objects.create(login="late", preferences={"theme": "light", "n": 1.0})
+    late.preferences["theme"] = "dark"
+    late.save()
+    assert Member.objects.get(login="late", preferences__n=1.0).preferences == late.preferences
     passed += [step("rollback_prefs")["state"] for _ in range(2)]
     step("backfill_prefs", "--reverse")
     step("verify_prefs")

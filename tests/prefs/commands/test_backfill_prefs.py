@@ -8,7 +8,7 @@ from prefs.engine.states import State
 from prefs.models import Run
 from tests.prefs.commands.running import run
 from tests.prefs.engine.refusals import records
-from tests.prefs.engine.steps import add_users, differences, go, many_users, rows, set_blob, value
+from tests.prefs.engine.steps import add_users, differences, go, many_users, part_blob, rows, value
 
 
 def test_it_copies_and_says_how_much(site: str) -> None:
@@ -78,7 +78,7 @@ def test_reverse_is_refused_where_the_blob_is_the_primary(site: str) -> None:
 def test_reverse_overwrites_the_blob_from_the_tables(site: str) -> None:
     [user] = add_users({"theme": "dark"})
     go(State.READ_CUTOVER)
-    set_blob(user, {"theme": "light"})
+    part_blob(user, {"theme": "light"})
     outcome = run("backfill_prefs", "--reverse", "--json")
     assert (outcome.status, outcome.json["repaired"], differences()) == (0, 1, [])
 

@@ -9,10 +9,12 @@ import pytest
 from prefs.engine.flips import TRANSITION_LOCK
 from prefs.engine.states import State
 from prefs.models import Run, Transition
+from prefs.routing import DUAL_WRITE
 from tests.prefs import scratch
 from tests.prefs.commands.running import run
 from tests.prefs.engine.refusals import records
 from tests.prefs.engine.steps import add_users, go, rows, state, until, value
+from tests.prefs.tampering import remove_switches
 
 COMMANDS = [
     ["status_prefs"],
@@ -88,7 +90,7 @@ def test_a_refusal_has_its_status_says_why_and_changes_nothing(site: str, name: 
 
 def test_a_missing_switch_is_status_1_everywhere_and_names_the_repair(site: str) -> None:
     add_users({"theme": "dark"})
-    rows("DELETE FROM waffle_switch WHERE name = 'prefs_dual_write'")
+    remove_switches(DUAL_WRITE)
     environ = scratch.environment(site)
     refused = scratch.manage(environ, "advance_prefs")
     assert refused.returncode == 1

@@ -9,6 +9,7 @@ from prefs.models import UserPreferences
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from tests.prefs.commands.running import run
 from tests.prefs.engine.steps import add_users, copy_all, go, rows, state, take, value, verify_all
+from tests.prefs.tampering import drop_column, remove_switches
 
 
 def test_it_shows_state_route_progress_gates_and_runs(site: str) -> None:
@@ -23,7 +24,7 @@ def test_it_shows_state_route_progress_gates_and_runs(site: str) -> None:
         "route        BLOB",
         "users        4, 3 of them with typed rows",
         "differences  unknown: no verification of all users is on record",
-        "quarantine   1 leaves",
+        "quarantine   1 leaves: manage.py quarantine_prefs",
         "  theme: 1",
     ]
     assert "expanded to dual_write   manage.py advance_prefs --to dual_write" in lines
@@ -77,7 +78,7 @@ def test_the_command_it_prints_for_a_missing_switch_repairs_it(
 ) -> None:
     [user] = add_users({"theme": "dark"})
     go(reached)
-    rows("DELETE FROM waffle_switch WHERE name = ANY(%s)", names)
+    remove_switches(*names)
     found = run("status_prefs", "--json")
     assert found.status == 1
     assert len(found.json["repairs"]) == len(names)
@@ -94,7 +95,7 @@ def test_the_command_it_prints_for_a_missing_switch_repairs_it(
 
 
 def test_switches_that_contradict_the_column_are_an_error_that_says_so(site: str) -> None:
-    rows("ALTER TABLE accounts_user DROP COLUMN preferences")
+    drop_column()
     outcome = run("status_prefs", "--json")
     assert outcome.status == 1
     assert "the column they route to was dropped" in outcome.json["error"]

@@ -14,8 +14,8 @@ from tests.prefs.engine.steps import (
     document_texts,
     go,
     many_users,
-    rows,
 )
+from tests.prefs.tampering import tamper
 
 
 def test_where_nothing_differs_it_exits_0(site: str) -> None:
@@ -31,7 +31,7 @@ def test_differences_are_listed_and_repaired_from_the_primary(site: str, mirrore
     first, second = add_users({"theme": "dark"}, {"theme": "dark"})
     copy_all()
     go(mirrored)
-    rows("UPDATE accounts_user SET preferences = '{\"n\": 1.0}' WHERE id = %s", second)
+    tamper("UPDATE accounts_user SET preferences = '{\"n\": 1.0}' WHERE id = %s", second)
     documents = document_texts()
     found = run("verify_prefs")
     assert found.status == 3

@@ -16,8 +16,8 @@ from django.db import connection, connections, transaction
 
 from prefs.clock import Clock
 from prefs.conf import Settings
+from prefs.engine.audit import Signature
 from prefs.engine.backfill import backfill
-from prefs.engine.flips import Signature
 from prefs.engine.repair import Direction
 from prefs.engine.runs import Control
 from prefs.engine.states import EDGES, State, current_state
@@ -25,6 +25,7 @@ from prefs.engine.transitions import take_transition
 from prefs.engine.verification import verify
 from prefs.models import Run, Transition, UserPreferences
 from prefs.sql import copying
+from tests.prefs.tampering import tamper
 
 T = TypeVar("T")
 ALIAS = "default"
@@ -88,6 +89,12 @@ def set_blob(user: int, document: Any) -> None:
     """Write the column as raw SQL would."""
     text = document if document is None else json.dumps(document)
     rows("UPDATE accounts_user SET preferences = %s::jsonb WHERE id = %s", text, user)
+
+
+def part_blob(user: int, document: Any) -> None:
+    """Write the column past the triggers, so that the two stores differ."""
+    text = document if document is None else json.dumps(document)
+    tamper("UPDATE accounts_user SET preferences = %s::jsonb WHERE id = %s", text, user)
 
 
 def blob_texts() -> list[str | None]:

@@ -28,6 +28,7 @@ from tests.prefs.engine.steps import (
     value,
     verify_all,
 )
+from tests.prefs.tampering import tamper
 
 FORWARD, REVERSE = Direction.FORWARD, Direction.REVERSE
 XMIN = (
@@ -78,6 +79,7 @@ def test_where_mirrored_it_catches_up_with_whatever_was_written_behind_it(site: 
     set_blob(first, {"theme": "light", "x": 1.0})
     take(State.DUAL_WRITE)
     [third] = add_users([])
+    tamper("DELETE FROM user_preferences WHERE user_id = %s", third)
     run = run_once()
     assert (run.phase, *counters(run)[:4]) == ("catch_up", 3, 1, 1, 1)
     assert differences() == []

@@ -22,13 +22,14 @@ from tests.prefs.engine.steps import (
     go,
     in_thread,
     many_users,
+    part_blob,
     rows,
     run_once,
-    set_blob,
     take,
     value,
     verify_all,
 )
+from tests.prefs.tampering import tamper
 
 FORWARD, REVERSE = Direction.FORWARD, Direction.REVERSE
 
@@ -76,7 +77,7 @@ def test_a_primary_that_moves_during_the_copy_stops_it(site: str) -> None:
     go(State.DUAL_WRITE)
     copy_all()
     verify_all()
-    rows("DELETE FROM user_preferences WHERE user_id = %s", users[8])
+    tamper("DELETE FROM user_preferences WHERE user_id = %s", users[8])
     went = count()
 
     def cut_over(progress: Progress) -> None:
@@ -98,7 +99,7 @@ def test_a_primary_that_moves_during_the_catch_up_stops_it_before_it_writes(site
     def cut_over(progress: Progress) -> None:
         if progress.phase == "catch_up" and progress.users == 2:
             in_thread(lambda: take(State.READ_CUTOVER)).result(5)
-            set_blob(users[3], {"theme": "light"})
+            part_blob(users[3], {"theme": "light"})
 
     with pytest.raises(PrimaryMoved):
         run_once(batch_size=2, progress=cut_over)

@@ -26,6 +26,7 @@ from tests.prefs.engine.steps import (
     held_open,
     in_thread,
     rows,
+    set_blob,
     state,
     take,
     until,
@@ -62,6 +63,16 @@ def test_it_waits_for_a_manager_s_write_by_the_old_route(site: str) -> None:
     assert taken is not None
     assert taken.settled_at is not None
     assert taken.figures["seconds"] >= 0.1
+
+
+def test_it_waits_for_somebody_else_s_write_of_the_blob(site: str) -> None:
+    """The capture trigger reads the switches for whoever knows nothing of them."""
+    [user] = add_users({"theme": "dark"})
+    with held_open(lambda: set_blob(user, {"theme": "light"})):
+        future = flipping()
+        assert still_drains(future)
+    assert future.result(5)
+    assert differences() == [user]
 
 
 def test_it_waits_for_a_copying_transaction(site: str) -> None:
@@ -110,7 +121,9 @@ BYSTANDERS = {
         "SELECT active FROM waffle_switch",
         "INSERT INTO django_content_type (app_label, model) VALUES ('a', 'b')",
     ],
-    "a writer of users who knows no switch": ["UPDATE accounts_user SET is_staff = true"],
+    "a writer of users who leaves the blob alone": [
+        "UPDATE accounts_user SET is_staff = true, preferences = preferences"
+    ],
     "somebody idle in a transaction": ["SELECT 1"],
 }
 

@@ -96,7 +96,7 @@ def test_gates_switch_and_record_commit_together(site: str) -> None:
 
 def test_nobody_sees_the_switch_before_the_flip_commits(site: str) -> None:
     with transaction.atomic():
-        flips.begin(TO_DUAL_WRITE, ALIAS, SOON)
+        flips.begin(TO_DUAL_WRITE, ALIAS, SOON, TESTER)
         flips.turn(ALIAS, State.DUAL_WRITE)
         assert in_thread(state).result(5) is State.EXPANDED
         transaction.set_rollback(True)

@@ -19,12 +19,13 @@ from tests.prefs.engine.steps import (
     add_users,
     copy_all,
     go,
+    part_blob,
     rows,
-    set_blob,
     state,
     take,
     verify_all,
 )
+from tests.prefs.tampering import tamper
 
 MINUTE = timedelta(minutes=1)
 
@@ -60,12 +61,11 @@ def test_a_verification_that_found_differences_is_no_evidence_even_after_repair(
 
 
 def test_a_later_verification_with_differences_outdates_a_clean_one(site: str) -> None:
-    [user] = add_users({"theme": "dark"})
+    add_users({"theme": "dark"})
     take(State.DUAL_WRITE)
     copy_all()
     verify_all()
-    set_blob(user, {"theme": "light"})
-    rows("UPDATE user_preferences SET theme = 'system'")
+    tamper("UPDATE user_preferences SET theme = 'system'")
     verify_all()
     assert_refused(Gate.VERIFIED, State.READ_CUTOVER, "found 1 users")
 
@@ -191,6 +191,6 @@ def test_once_the_mirror_was_off_the_way_back_needs_a_new_verification(site: str
 def test_differences_found_after_the_cutover_close_the_way_back(site: str) -> None:
     [user] = add_users({"theme": "dark"})
     go(State.READ_CUTOVER)
-    set_blob(user, {"theme": "light"})
+    part_blob(user, {"theme": "light"})
     verify_all()
     assert_refused(Gate.VERIFIED_SINCE_MIRROR, State.DUAL_WRITE, "found 1 users")

@@ -22,10 +22,11 @@ from tests.prefs.engine.steps import (
     held_open,
     in_thread,
     many_users,
+    part_blob,
     rows,
-    set_blob,
     value,
 )
+from tests.prefs.tampering import tamper
 
 
 def overwrite(users: list[int], direction: Direction) -> int:
@@ -53,9 +54,9 @@ def test_it_makes_the_mirror_equal_and_a_second_time_writes_no_row(
     users = add_users(*VARIED)
     go(mirrored)
     if direction is Direction.FORWARD:
-        rows("UPDATE user_preferences SET theme = 'light', residue = '{\"x\": 1}'")
+        tamper("UPDATE user_preferences SET theme = 'light', residue = '{\"x\": 1}'")
     else:
-        rows("UPDATE accounts_user SET preferences = '{\"x\": 1}'")
+        tamper("UPDATE accounts_user SET preferences = '{\"x\": 1}'")
     documents = document_texts()
     assert overwrite(users, direction) == len(users)
     assert (differences(), document_texts()) == ([], documents)
@@ -71,7 +72,7 @@ def test_it_makes_the_mirror_equal_and_a_second_time_writes_no_row(
 def test_the_wrong_direction_is_refused_under_the_lock_and_writes_nothing(site: str) -> None:
     [user] = add_users({"theme": "dark"})
     go(State.READ_CUTOVER)
-    set_blob(user, {"theme": "light"})
+    part_blob(user, {"theme": "light"})
     with pytest.raises(PrimaryMoved):
         overwrite([user], Direction.FORWARD)
     assert document_texts() == ['{"theme": "dark"}']
@@ -95,7 +96,7 @@ def overwrite_often(users: list[int]) -> list[int]:
 def test_it_locks_users_in_the_order_of_their_keys(site: str) -> None:
     users = many_users(30)
     go(State.DUAL_WRITE)
-    rows("UPDATE user_preferences SET theme = 'light'")
+    tamper("UPDATE user_preferences SET theme = 'light'")
     both = [in_thread(partial(overwrite_often, ids)) for ids in (users, users[::-1])]
     for future in both:
         assert future.result(20) == [30] * 10
@@ -111,7 +112,7 @@ def test_a_leaf_left_in_the_residue_goes_to_its_column_without_changing_the_docu
 ) -> None:
     [user] = add_users({"theme": "dark", "x": 1})
     go(State.READ_CUTOVER)
-    rows('UPDATE user_preferences SET theme = NULL, residue = \'{"theme": "dark", "x": 1}\'')
+    tamper('UPDATE user_preferences SET theme = NULL, residue = \'{"theme": "dark", "x": 1}\'')
     overwrite([user], Direction.REVERSE)
     assert rows("SELECT theme, residue::text FROM user_preferences") == [("dark", '{"x": 1}')]
     assert blob_texts() == document_texts() == ['{"x": 1, "theme": "dark"}']

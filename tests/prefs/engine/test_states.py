@@ -11,7 +11,8 @@ from prefs.engine.states import EDGES, Action, Gate, OutOfOrder, State, UnknownS
 from prefs.engine.transitions import take_transition
 from prefs.models import Transition
 from prefs.routing import SWITCHES, MissingSwitch, Route
-from tests.prefs.engine.steps import ALIAS, SOON, TESTER, edges_of, rows, state, take
+from tests.prefs.engine.steps import ALIAS, SOON, TESTER, edges_of, state, take
+from tests.prefs.tampering import drop_column, remove_switches, turn
 
 EXPANDED, DUAL_WRITE, READ_CUTOVER, MIRROR_OFF, DROPPED = State
 
@@ -22,26 +23,33 @@ TABLE = [
         Action.FLIP,
         (
             Gate.TABLES_INTACT,
+            Gate.TRIGGERS_INTACT,
             Gate.READ_COMMITTED,
             Gate.DURABLE_COMMITS,
             Gate.NO_LOGICAL_APPLY,
         ),
     ),
-    (DUAL_WRITE, READ_CUTOVER, Action.FLIP, (Gate.VERIFIED,)),
+    (DUAL_WRITE, READ_CUTOVER, Action.FLIP, (Gate.TRIGGERS_INTACT, Gate.VERIFIED)),
     (
         READ_CUTOVER,
         MIRROR_OFF,
         Action.FLIP,
-        (Gate.VERIFIED, Gate.CUTOVER_SOAK, Gate.NO_PREVIOUS_RELEASE),
+        (Gate.TRIGGERS_INTACT, Gate.VERIFIED, Gate.CUTOVER_SOAK, Gate.NO_PREVIOUS_RELEASE),
     ),
     (
         MIRROR_OFF,
         DROPPED,
         Action.DROP,
-        (Gate.CONTRACT_SOAK, Gate.NO_UNKNOWN_SESSION, Gate.NOTHING_DEPENDS),
+        (
+            Gate.TRIGGERS_INTACT,
+            Gate.CONTRACT_SOAK,
+            Gate.NO_UNKNOWN_SESSION,
+            Gate.NOTHING_DEPENDS,
+            Gate.ARCHIVE_FITS,
+        ),
     ),
     (DROPPED, MIRROR_OFF, Action.RESTORE, ()),
-    (MIRROR_OFF, READ_CUTOVER, Action.FLIP, (Gate.COLUMN_EXISTS,)),
+    (MIRROR_OFF, READ_CUTOVER, Action.FLIP, (Gate.COLUMN_EXISTS, Gate.TRIGGERS_INTACT)),
     (READ_CUTOVER, DUAL_WRITE, Action.FLIP, (Gate.VERIFIED_SINCE_MIRROR,)),
     (DUAL_WRITE, EXPANDED, Action.FLIP, ()),
     (
@@ -107,26 +115,23 @@ def test_the_blob_route_never_goes_to_the_tables_directly(site: str, target: Sta
 
 @pytest.mark.parametrize("found", list(State))
 def test_the_state_is_what_switches_and_column_say(site: str, found: State) -> None:
-    dual_write, read_tables = found.route.value
-    for name, active in zip(SWITCHES, (dual_write, read_tables), strict=True):
-        rows("UPDATE waffle_switch SET active = %s WHERE name = %s", active, name)
+    turn(found.route)
     if found is DROPPED:
-        rows("ALTER TABLE accounts_user DROP COLUMN preferences")
+        drop_column()
     assert state() is found
 
 
 @pytest.mark.parametrize("route", [Route.BLOB, Route.BLOB_MIRRORED, Route.TABLES_MIRRORED])
 def test_a_route_to_a_column_that_is_gone_is_an_error(site: str, route: Route) -> None:
-    for name, active in zip(SWITCHES, route.value, strict=True):
-        rows("UPDATE waffle_switch SET active = %s WHERE name = %s", active, name)
-    rows("ALTER TABLE accounts_user DROP COLUMN preferences")
+    turn(route)
+    drop_column()
     with pytest.raises(UnknownState, match=f"{route.name}, but the column"):
         state()
 
 
 @pytest.mark.parametrize("name", SWITCHES)
 def test_a_missing_switch_is_an_error_and_never_off(site: str, name: str) -> None:
-    rows("DELETE FROM waffle_switch WHERE name = %s", name)
+    remove_switches(name)
     with pytest.raises(MissingSwitch, match=f"{name} is missing.*status_prefs"):
         state()
     with pytest.raises(MissingSwitch):

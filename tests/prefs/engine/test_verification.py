@@ -27,6 +27,7 @@ from tests.prefs.engine.steps import (
     take,
     verify_all,
 )
+from tests.prefs.tampering import tamper
 
 _BLOB = "UPDATE accounts_user SET preferences = {} WHERE id = %s"
 _ROW = "UPDATE user_preferences SET {} WHERE user_id = %s"
@@ -67,7 +68,7 @@ def test_it_finds_and_repairs_every_kind_of_difference_from_the_primary(
     go(mirrored)
     altered = users[::2]
     for user, statement in zip(altered, ALTERATIONS.values(), strict=True):
-        rows(statement, user)
+        tamper(statement, user)
     documents = document_texts()
     found: list[Any] = []
     run = verify_all(report=found.extend)
@@ -101,7 +102,7 @@ def test_a_sample_looks_at_so_many_users_and_leaves_no_record(site: str) -> None
     users = many_users(200)
     take(State.DUAL_WRITE)
     copy_all()
-    rows("UPDATE user_preferences SET theme = 'light'")
+    tamper("UPDATE user_preferences SET theme = 'light'")
     sample = verify_sample(ALIAS, 20)
     assert 1 <= sample.users <= 20
     assert len(sample.differing) == sample.users

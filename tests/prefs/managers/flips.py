@@ -10,9 +10,9 @@ from django.db import connection, transaction
 from prefs.engine.repair import Direction, overwrite_mirror
 from prefs.models import UserPreferences
 from prefs.routing import Route
-from tests.prefs.managers import stores
 from tests.prefs.managers.sessions import second_session
 from tests.prefs.managers.stores import Place
+from tests.prefs.tampering import turn
 
 _FORWARD = (Place.BLOB, Place.BLOB_MIRRORED, Place.TABLES_MIRRORED, Place.TABLES)
 ROUNDS = {"forward": _FORWARD, "backward": _FORWARD[::-1]}
@@ -33,7 +33,7 @@ def merged_while_the_route_moves(user: int, places: tuple[Place, ...]) -> tuple[
     written = {}
     with second_session() as session:
         for number, place in enumerate(places):
-            session.run(partial(stores.flip, place.route))
+            session.run(partial(turn, place.route))
             session.run(partial(catch_up, user, place.route))
             written[f"key {number}"] = number
             UserPreferences.objects.merge(user, {f"key {number}": number})

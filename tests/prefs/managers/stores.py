@@ -12,10 +12,12 @@ from typing import Any
 from django.db import connection
 
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
-from prefs.routing import SWITCHES, Route
-from prefs.sql import copying
+from prefs.routing import Route
+from prefs.sql import catalog, copying
 from prefs.sql.documents import upsert
 from prefs.sql.expressions import document, typed
+from prefs.sql.triggers import capture_triggers
+from tests.prefs.tampering import behind_their_backs, drop_column, tamper, turn
 
 # What the store that a route does not use holds: an answer with it came from the wrong one.
 DECOY = '{"theme": "system", "decoy": true, "notifications": {"email": {"marketing": false}}}'
@@ -49,42 +51,34 @@ def query(statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
 
 def enter(place: Place) -> None:
     """Set both switches, and have the column or not."""
-    flip(place.route)
-    if not place.has_column:
-        query("ALTER TABLE accounts_user DROP COLUMN IF EXISTS preferences")
-    else:
+    turn(place.route)
+    if place.has_column:
         restore_column()
-
-
-def flip(route: Route) -> None:
-    """Set both switches; the row of one that a test took away comes back."""
-    for name, active in zip(SWITCHES, route.value, strict=True):
-        query(
-            "INSERT INTO waffle_switch (name, active, note, created, modified)"
-            " VALUES (%s, %s, '', now(), now())"
-            " ON CONFLICT (name) DO UPDATE SET active = excluded.active",
-            [name, active],
-        )
+    else:
+        drop_column()
 
 
 def restore_column() -> None:
-    """Have the column, as the site's own migrations made it."""
-    query(
-        "ALTER TABLE accounts_user ADD COLUMN IF NOT EXISTS preferences jsonb DEFAULT '{}'::jsonb"
-    )
+    """Have the column, as the site's own migrations made it, and our triggers."""
+    if query(catalog.state())[0][2]:
+        return
+    query("ALTER TABLE accounts_user ADD COLUMN preferences jsonb DEFAULT '{}'::jsonb")
+    for trigger in capture_triggers():
+        query(trigger.create)
 
 
 def insert_users(place: Place, texts: Sequence[str | None]) -> list[int]:
     """New users with these documents in the stores of the route, and decoys in the other."""
     decoys = [DECOY] * len(texts)
     column, value = (", preferences", ", d.doc::jsonb") if place.has_column else ("", "")
-    rows = query(
-        "INSERT INTO accounts_user (username, password, first_name, last_name, email,"
-        f" is_superuser, is_staff, is_active, date_joined{column})"
-        f" SELECT gen_random_uuid(), '', '', '', '', false, false, true, now(){value}"
-        " FROM unnest(%s::text[]) WITH ORDINALITY d(doc, place) ORDER BY d.place RETURNING id",
-        [list(texts if place.route.writes_blob else decoys)],
-    )
+    with behind_their_backs():
+        rows = query(
+            "INSERT INTO accounts_user (username, password, first_name, last_name, email,"
+            f" is_superuser, is_staff, is_active, date_joined{column})"
+            f" SELECT gen_random_uuid(), '', '', '', '', false, false, true, now(){value}"
+            " FROM unnest(%s::text[]) WITH ORDINALITY d(doc, place) ORDER BY d.place RETURNING id",
+            [list(texts if place.route.writes_blob else decoys)],
+        )
     ids = [row[0] for row in rows]
     fill_tables(ids, texts if place.route.writes_tables else decoys)
     return ids
@@ -96,25 +90,26 @@ def insert_user(place: Place, text: str | None) -> int:
 
 
 def fill_tables(ids: Sequence[int], texts: Sequence[str | None]) -> None:
-    """Make the typed rows of users those of the documents `texts`."""
-    for table in (USER_TABLE, NOTIFICATION_TABLE):
-        query(
-            "WITH source AS (SELECT * FROM"
-            " unnest(%(ids)s::bigint[], %(texts)s::text[]::jsonb[]) s(user_id, doc)),"
-            f" typed AS MATERIALIZED ({typed('source')}) {upsert(table, 'typed s')}",
-            {"ids": list(ids), "texts": list(texts)},
-        )
+    """Make the typed rows of users those of the documents `texts`, and leave the blobs alone."""
+    with behind_their_backs():
+        for table in (USER_TABLE, NOTIFICATION_TABLE):
+            query(
+                "WITH source AS (SELECT * FROM"
+                " unnest(%(ids)s::bigint[], %(texts)s::text[]::jsonb[]) s(user_id, doc)),"
+                f" typed AS MATERIALIZED ({typed('source')}) {upsert(table, 'typed s')}",
+                {"ids": list(ids), "texts": list(texts)},
+            )
 
 
 def fill_blob(user: int, text: str | None) -> None:
-    """Make `text` the blob of a user."""
-    query("UPDATE accounts_user SET preferences = %s::jsonb WHERE id = %s", [text, user])
+    """Make `text` the blob of a user, and leave the typed rows alone."""
+    tamper("UPDATE accounts_user SET preferences = %s::jsonb WHERE id = %s", text, user)
 
 
 def delete_rows(user: int) -> None:
     """Take away the typed rows of a user: one who was never copied."""
     for table in (USER_TABLE, NOTIFICATION_TABLE):
-        query(f"DELETE FROM {table} WHERE user_id = %s", [user])
+        tamper(f"DELETE FROM {table} WHERE user_id = %s", user)
 
 
 def blob_text(user: int) -> str | None:

@@ -19,6 +19,7 @@ from prefs.sql import documents as sql
 from tests.prefs.managers import stores
 from tests.prefs.managers.conftest import EnterRoute
 from tests.prefs.managers.stores import Place
+from tests.prefs.tampering import remove_switches, tamper, turn
 
 pytestmark = pytest.mark.django_db
 
@@ -112,9 +113,9 @@ def test_each_page_is_read_by_the_route_of_that_moment(in_route: EnterRoute) -> 
     users = sorted(stores.insert_users(in_route(Place.BLOB_MIRRORED), [ON] * 7))
     stream = NotificationPreferences.objects.audience("push", "mentions")
     assert [next(stream) for _ in range(3)] == users[:3]
-    stores.flip(Route.TABLES_MIRRORED)
-    stores.flip(Route.TABLES)
-    stores.query("UPDATE accounts_user SET preferences = '{}'")
+    turn(Route.TABLES_MIRRORED)
+    turn(Route.TABLES)
+    tamper("UPDATE accounts_user SET preferences = '{}'")
     assert list(stream) == users[3:]
 
 
@@ -130,7 +131,7 @@ def test_an_unknown_topic_lists_those_there_are_before_anything_is_read() -> Non
 @pytest.mark.parametrize("missing", [SWITCHES[:1], SWITCHES[1:], SWITCHES], ids=" and ".join)
 def test_a_missing_switch_stops_the_audience(place: Place, missing: tuple[str, ...]) -> None:
     stores.insert_user(place, ON)
-    stores.query("DELETE FROM waffle_switch WHERE name = ANY(%s)", [list(missing)])
+    remove_switches(*missing)
     with pytest.raises(MissingSwitch, match=f"{' and '.join(missing)} is missing"):
         audience("push", "mentions")
 

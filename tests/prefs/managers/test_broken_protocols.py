@@ -6,10 +6,12 @@ check that cannot fail shows nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from prefs import managers
 from prefs.models import UserPreferences
@@ -43,7 +45,7 @@ def with_lock_and_write_in_one_statement(monkeypatch: pytest.MonkeyPatch) -> Non
     def joined(route: Route, incoming: str) -> str:
         text = write(route, incoming)
         changed = text.replace("WITH stored", f"WITH locked AS MATERIALIZED ({row}), stored", 1)
-        changed = changed.replace(" AS doc)", " AS doc FROM locked)", 1)
+        changed = re.sub(r" AS doc(\)| WHERE)", r" AS doc FROM locked\1", changed, count=1)
         assert changed.count("locked") == text.count("locked") + 2
         return changed
 
@@ -97,11 +99,22 @@ def with_a_remembered_route(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(managers, "_lock", remember)
 
 
-@pytest.mark.parametrize("places", ROUNDS.values(), ids=ROUNDS.keys())
 def test_a_remembered_route_loses_a_write(
-    in_route: EnterRoute, places: tuple[Place, ...], monkeypatch: pytest.MonkeyPatch
+    in_route: EnterRoute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    user = stores.insert_user(in_route(places[0]), "{}")
+    user = stores.insert_user(in_route(Place.TABLES), "{}")
     with_a_remembered_route(monkeypatch)
-    written, read = merged_while_the_route_moves(user, places)
+    written, read = merged_while_the_route_moves(user, ROUNDS["backward"])
     assert read != written
+
+
+def test_where_the_triggers_see_it_a_remembered_route_is_captured_and_at_last_refused(
+    in_route: EnterRoute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = stores.insert_user(in_route(Place.BLOB), "{}")
+    with_a_remembered_route(monkeypatch)
+    with pytest.raises(OperationalError, match=f"of user {user} is no longer written"):
+        merged_while_the_route_moves(user, ROUNDS["forward"])
+    assert UserPreferences.objects.document(user) == {
+        f"key {number}": number for number in range(3)
+    }

@@ -18,8 +18,8 @@ from tests.prefs.managers.stores import (
     delete_rows,
     insert_user,
     insert_users,
-    query,
 )
+from tests.prefs.tampering import remove_switches
 
 pytestmark = pytest.mark.django_db
 
@@ -115,7 +115,7 @@ def test_a_user_without_typed_rows_reads_as_empty_from_the_tables(table_place: P
 @pytest.mark.parametrize("missing", [SWITCHES[:1], SWITCHES[1:], SWITCHES], ids=" and ".join)
 def test_a_missing_switch_stops_every_read(place: Place, missing: tuple[str, ...]) -> None:
     user = insert_user(place, '{"theme": "dark"}')
-    query("DELETE FROM waffle_switch WHERE name = ANY(%s)", [list(missing)])
+    remove_switches(*missing)
     named = f"{' and '.join(missing)} is missing.*status_prefs"
     with pytest.raises(MissingSwitch, match=named):
         UserPreferences.objects.document(user)

@@ -13,10 +13,11 @@ from django.test.utils import CaptureQueriesContext
 
 from prefs.codec import InvalidDocument
 from prefs.models import NotificationPreferences, UserPreferences
-from prefs.routing import MissingSwitch
+from prefs.routing import READ_TABLES, MissingSwitch
 from prefs.sql import documents as sql
 from tests.prefs.managers import stores
 from tests.prefs.managers.stores import NOBODY, Place
+from tests.prefs.tampering import remove_switches
 
 # A test of autocommit needs real transactions; every other runs inside one, as callers do.
 pytestmark = pytest.mark.django_db
@@ -121,7 +122,7 @@ def test_a_refused_write_rolls_back_its_own_savepoint_alone(place: Place) -> Non
 @autocommit
 def test_a_missing_switch_is_found_by_the_lock_before_any_write(place: Place) -> None:
     user = stores.insert_user(place, TEXT)
-    stores.query("DELETE FROM waffle_switch WHERE name = 'prefs_read_tables'")
+    remove_switches(READ_TABLES)
     sent = kinds_of(partial(refused, WRITES["merge"], user))
     assert sent == ["BEGIN", "LOCK", "ROLLBACK"]
 

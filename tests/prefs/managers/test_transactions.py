@@ -16,6 +16,7 @@ from tests.prefs.managers.conftest import EnterRoute
 from tests.prefs.managers.flips import ROUNDS, merged_while_the_route_moves
 from tests.prefs.managers.sessions import second_session
 from tests.prefs.managers.stores import Place
+from tests.prefs.tampering import turn
 
 # A test that sets an isolation level, or commits, needs real transactions.
 pytestmark = pytest.mark.django_db
@@ -140,7 +141,7 @@ def test_a_transaction_takes_a_flip_between_two_of_its_writes(in_route: EnterRou
     with second_session() as session, transaction.atomic():
         UserPreferences.objects.merge(user, {"a": 1})
         assert stores.differ(user)
-        session.run(lambda: stores.flip(Route.BLOB_MIRRORED))
+        session.run(lambda: turn(Route.BLOB_MIRRORED))
         UserPreferences.objects.merge(user, {"b": 2})
         assert not stores.differ(user)
     assert UserPreferences.objects.document(user) == {"a": 1, "b": 2}

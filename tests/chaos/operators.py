@@ -1,0 +1,193 @@
+"""The operators: transitions forward and back, backfills, verifications, repairs, at random.
+
+Each is a process of its own, killed and started again at any moment. They call what the
+commands call.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from django.db import DEFAULT_DB_ALIAS as ALIAS
+from django.db import DatabaseError, InterfaceError, connection
+
+from prefs import conf
+from prefs.ddl import LockNotObtained, sqlstate
+from prefs.engine.audit import Signature
+from prefs.engine.backfill import ColumnGone, backfill
+from prefs.engine.flips import OpenTransition, StateMoved
+from prefs.engine.gates import GateRefused
+from prefs.engine.repair import Direction, PrimaryMoved
+from prefs.engine.runs import Control, LeaseLost, LockUnavailable, RunHeld
+from prefs.engine.states import EDGES, OutOfOrder, State, current_state
+from prefs.engine.transitions import take_transition
+from prefs.engine.verification import verify
+from prefs.models import Run, Transition
+from tests.chaos.board import Board, Epoch
+
+NO_TIME = timedelta(0)
+SETTINGS = replace(
+    conf.Settings(),
+    cutover_soak=NO_TIME,
+    contract_soak=NO_TIME,
+    lease=timedelta(seconds=1),
+    lock_patience=timedelta(seconds=3),
+    ddl_lock_timeout=timedelta(milliseconds=100),
+)
+SIGNATURE = Signature(actor="chaos", reason="the harness")
+# Another operator was there first, a gate was unmet, a lock was not to be had.
+_EXPECTED = (
+    GateRefused,
+    OutOfOrder,
+    StateMoved,
+    OpenTransition,
+    PrimaryMoved,
+    ColumnGone,
+    RunHeld,
+    LeaseLost,
+    LockUnavailable,
+    LockNotObtained,
+)
+
+
+class Operator:
+    """One operator process."""
+
+    def __init__(self, folder: Path, board: Board, seed: str) -> None:
+        self.folder = folder
+        self.board = board
+        self.random = random.Random(seed)
+
+    def run(self, ended: Callable[[], bool]) -> None:
+        """Operate until `ended`, or until a signal."""
+        self.control = Control(stopped=ended, batch_size=2_000)
+        while not ended():
+            try:
+                self.act()
+            except _EXPECTED:
+                time.sleep(0.01)
+            except (DatabaseError, InterfaceError) as error:
+                self._endure(error)
+
+    def act(self) -> None:
+        """Do one thing."""
+        raise NotImplementedError
+
+    def _endure(self, error: Exception) -> None:
+        state = sqlstate(error)
+        if state and state[:2] not in ("08", "57") and state not in ("55P03", "40P01"):
+            with (self.folder / "complaints").open("a") as file:
+                file.write(f"{type(self).__name__}: {type(error).__name__} {state}: {error}\n")
+        connection.close()
+        time.sleep(0.02)
+
+    def catch_up(self) -> None:
+        """Backfill from whatever is the primary now."""
+        direction = Direction.of(current_state(ALIAS).route)
+        backfill(ALIAS, direction, SETTINGS, self.control)
+
+
+class Flipper(Operator):
+    """Takes one transition after the other, in a direction that changes now and then."""
+
+    forward = True
+
+    def act(self) -> None:
+        state = current_state(ALIAS)
+        self._choose_direction(state)
+        ways = [e.target for e in EDGES if e.source is state and e.forward is self.forward]
+        if not ways:
+            self.forward = not self.forward
+            return
+        try:
+            self._take(ways[0])
+        except GateRefused:
+            self.catch_up()
+            verify(ALIAS, SETTINGS, self.control)
+            self._take(ways[0])
+
+    def _take(self, target: State) -> None:
+        take_transition(ALIAS, target, SETTINGS, SIGNATURE, self.control, forward=self.forward)
+
+    def _choose_direction(self, state: State) -> None:
+        epoch = self.board.epoch
+        if self.random.random() < 0.2:
+            self.forward = not self.forward
+        if epoch is Epoch.BOTH_RELEASES and state is State.READ_CUTOVER:
+            self.forward = False
+        if epoch is Epoch.RETURNING:
+            self.forward = False
+            if state in (State.EXPANDED, State.DUAL_WRITE) and not is_open():
+                self.board.epoch = Epoch.RETURNED
+        if epoch is Epoch.RETURNED and state is State.DUAL_WRITE:
+            self.forward = False
+
+
+class Backfiller(Operator):
+    """Backfills and verifies, also at moments when nobody needs it."""
+
+    def act(self) -> None:
+        time.sleep(self.random.uniform(0.05, 0.3))
+        if self.random.random() < 0.5:
+            self.catch_up()
+        else:
+            verify(ALIAS, SETTINGS, self.control, repair=self.random.random() < 0.5)
+
+
+def settle() -> None:
+    """Bring the site to rest: mirrored, caught up; the leases of the dead run out meanwhile."""
+    while not _at_rest():
+        with suppress(RunHeld):
+            _one_step_to_rest()
+        time.sleep(0.05)
+
+
+def _at_rest() -> bool:
+    mirrored = current_state(ALIAS) is State.DUAL_WRITE and not is_open()
+    if mirrored:
+        with suppress(RunHeld):
+            run = backfill(ALIAS, Direction.FORWARD, SETTINGS, Control(batch_size=2_000))
+            return run.status == Run.Status.DONE
+    return False
+
+
+def _one_step_to_rest() -> None:
+    control = Control(batch_size=2_000)
+    state = current_state(ALIAS)
+    if state is State.DUAL_WRITE and not is_open():
+        return
+    if state is State.READ_CUTOVER:
+        backfill(ALIAS, Direction.REVERSE, SETTINGS, control)
+        verify(ALIAS, SETTINGS, control)
+    forward = state is State.EXPANDED
+    target = State.DUAL_WRITE if forward or state is State.DUAL_WRITE else None
+    take_transition(ALIAS, target, SETTINGS, SIGNATURE, control, forward=forward)
+
+
+def differences() -> int:
+    """How many users a whole verification finds to differ."""
+    while True:
+        with suppress(RunHeld):
+            return int(verify(ALIAS, SETTINGS, Control(batch_size=2_000)).differing)
+        time.sleep(0.05)
+
+
+def flips() -> int:
+    """How many transitions were taken."""
+    return Transition.objects.count()
+
+
+def runs() -> int:
+    """How many runs came to their end."""
+    return Run.objects.filter(status=Run.Status.DONE).count()
+
+
+def is_open() -> bool:
+    """Whether a transition has not settled."""
+    return Transition.objects.filter(settled_at=None).exists()

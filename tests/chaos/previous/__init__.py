@@ -1,0 +1,1 @@
+"""The user model of the release before, frozen: the column is a plain JSONField to it."""

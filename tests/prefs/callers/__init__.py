@@ -1,0 +1,1 @@
+"""Callers of every kind: their transactions, isolation levels, pools and proxies."""

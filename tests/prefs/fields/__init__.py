@@ -1,0 +1,1 @@
+"""user.preferences for code that was written when it was a JSONField."""

@@ -1,0 +1,231 @@
+"""Reading user.preferences: the document by route, loaded once for a whole list."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Prefetch
+
+from prefs import sources
+from prefs.codec import UndecodableDocument, UnprintableDocument
+from prefs.models import UserPreferences
+from prefs.routing import READ_TABLES, MissingSwitch
+from project.accounts.models import User
+from tests.prefs.fields.people import BEFORE, ODD, add, add_many, exactly, statements
+from tests.prefs.managers import stores
+from tests.prefs.managers.stores import Place
+from tests.prefs.tampering import remove_switches
+
+pytestmark = pytest.mark.django_db
+MANY = 50
+
+
+@pytest.mark.parametrize("document", [BEFORE, *ODD], ids=str)
+def test_the_document_of_the_route_is_read(place: Place, document: Any) -> None:
+    assert exactly(add(place, document).preferences) == exactly(document)
+
+
+def test_a_user_that_was_never_saved_has_the_default_and_may_change_it() -> None:
+    one, other = User(), User()
+    one.preferences["theme"] = "dark"
+    assert (one.preferences, other.preferences) == ({"theme": "dark"}, {})
+
+
+def test_the_constructor_takes_a_value() -> None:
+    assert User(username="a", preferences=[1]).preferences == [1]
+
+
+def log_entries(ids: Iterable[int]) -> None:
+    """Something that belongs to each user."""
+    kind = ContentType.objects.get_for_model(User)
+    LogEntry.objects.bulk_create(
+        LogEntry(user_id=key, content_type=kind, object_repr="", action_flag=1) for key in ids
+    )
+
+
+LISTS: dict[str, Callable[[], Iterable[User]]] = {
+    "all": lambda: User.objects.order_by("pk"),
+    "iterator": lambda: User.objects.order_by("pk").iterator(),
+    "only": lambda: User.objects.only("username").order_by("pk"),
+    "only preferences": lambda: User.objects.only("preferences").order_by("pk"),
+    "defer": lambda: User.objects.defer("preferences").order_by("pk"),
+    "raw": lambda: User.objects.raw("SELECT * FROM accounts_user ORDER BY id"),
+    "select_related": lambda: [
+        entry.user for entry in LogEntry.objects.select_related("user").order_by("user")
+    ],
+    "select_related, only": lambda: [
+        entry.user
+        for entry in LogEntry.objects.select_related("user")
+        .only("user__preferences")
+        .order_by("user")
+    ],
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_users_and_their_documents_is_two_statements(place: Place, name: str) -> None:
+    log_entries(add_many(place, MANY))
+    read: list[Any] = []
+    sent = statements(lambda: read.extend(user.preferences for user in LISTS[name]()))
+    assert read == [{"n": number} for number in range(MANY)]
+    assert len(sent) == 2
+
+
+def test_users_that_were_prefetched_are_loaded_together(place: Place) -> None:
+    ids = add_many(place, MANY)
+    for number in range(5):
+        Group.objects.create(name=str(number)).user_set.set(ids[number::5])
+    read: list[Any] = []
+
+    def work() -> None:
+        for group in Group.objects.prefetch_related(Prefetch("user_set")):
+            read.extend(user.preferences["n"] for user in group.user_set.all())
+
+    assert len(statements(work)) == 3
+    assert sorted(read) == list(range(MANY))
+
+
+def test_a_list_is_not_cut_in_two_by_what_was_loaded_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sources, "CHUNK", MANY + 1)
+    add_many(Place.BLOB, MANY)
+    for _ in range(7):
+        assert len(statements(lambda: [user.preferences for user in list(User.objects.all())])) == 2
+
+
+def test_more_users_than_a_batch_holds_are_loaded_batch_by_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sources, "CHUNK", 20)
+    add_many(Place.BLOB, MANY)
+    users = list(User.objects.order_by("pk"))
+    read: list[Any] = []
+    sent = statements(lambda: read.extend(user.preferences["n"] for user in users))
+    assert read == list(range(MANY))
+    assert len(sent) in (3, 4)
+
+
+def test_users_that_are_gone_are_not_loaded(place: Place) -> None:
+    first, *_ = add_many(place, MANY)
+    user = User.objects.get(pk=first)
+    list(User.objects.all())
+    sent = statements(lambda: user.preferences)
+    assert len(sent) == 1
+    assert f"'{{{first}}}'" in sent[0].replace("ARRAY[", "'{").replace("]", "}'")
+
+
+def test_reading_again_sends_nothing(place: Place) -> None:
+    user = add(place)
+    assert user.preferences is user.preferences
+    assert statements(lambda: user.preferences) == []
+
+
+def test_a_user_that_nobody_asks_for_preferences_loads_none(place: Place) -> None:
+    add(place)
+    assert len(statements(lambda: list(User.objects.all()))) == 1
+
+
+def test_what_python_cannot_decode_fails_that_user_alone(place: Place) -> None:
+    digits, plain = stores.insert_users(place, ['{"n": ' + "9" * 6000 + "}", '{"a": 1}'])
+    users = {user.pk: user for user in User.objects.all()}
+    assert users[plain].preferences == {"a": 1}
+    for _ in range(2):
+        with pytest.raises(UndecodableDocument, match=f"user {digits} is stored whole"):
+            _ = users[digits].preferences
+
+
+def test_what_postgresql_cannot_print_fails_that_user_alone(place: Place) -> None:
+    numbers = ",".join(["1e131071"] * 9000)
+    huge, plain = stores.insert_users(place, [f"[{numbers}]", '{"a": 1}'])
+    users = {user.pk: user for user in User.objects.all()}
+    assert users[plain].preferences == {"a": 1}
+    with pytest.raises(UnprintableDocument, match=f"user {huge} is stored whole"):
+        _ = users[huge].preferences
+
+
+def test_a_missing_switch_is_an_error_and_no_empty_document(place: Place) -> None:
+    user = add(place)
+    remove_switches(READ_TABLES)
+    with pytest.raises(MissingSwitch, match="status_prefs"):
+        _ = user.preferences
+
+
+def test_the_document_of_a_deleted_user_does_not_exist(place: Place) -> None:
+    user = add(place)
+    User.objects.filter(pk=user.pk).delete()
+    with pytest.raises(User.DoesNotExist, match=str(user.pk)):
+        _ = user.preferences
+
+
+REFRESHES: dict[str, Callable[[User], None]] = {
+    "all": lambda user: user.refresh_from_db(),
+    "the field": lambda user: user.refresh_from_db(fields=["preferences"]),
+    "among others": lambda user: user.refresh_from_db(fields=["username", "preferences"]),
+    "from a queryset": lambda user: user.refresh_from_db(
+        from_queryset=User.objects.select_for_update()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFRESHES)
+def test_refreshing_forgets_the_value(place: Place, name: str) -> None:
+    user = add(place)
+    user.preferences["theme"] = "lost"
+    UserPreferences.objects.merge(user.pk, {"theme": "dark"})
+    REFRESHES[name](user)
+    assert user.preferences == {**BEFORE, "theme": "dark"}
+    user.save()
+    assert UserPreferences.objects.document(user.pk) == {**BEFORE, "theme": "dark"}
+
+
+def test_refreshing_other_fields_keeps_what_was_changed(place: Place) -> None:
+    user = add(place)
+    user.preferences["theme"] = "dark"
+    user.refresh_from_db(fields=["username"])
+    user.save()
+    assert UserPreferences.objects.document(user.pk) == {**BEFORE, "theme": "dark"}
+
+
+COPIES: dict[str, Callable[[User], User]] = {
+    "pickle": lambda user: pickle.loads(pickle.dumps(user)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copy_keeps_a_changed_value_and_what_it_was_loaded_as(place: Place, name: str) -> None:
+    user = add(place)
+    user.preferences["theme"] = "dark"
+    UserPreferences.objects.merge(user.pk, {"beta": 2})
+    other = COPIES[name](user)
+    assert statements(lambda: other.preferences) == []
+    other.save()
+    assert UserPreferences.objects.document(user.pk) == {**BEFORE, "theme": "dark", "beta": 2}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copy_of_a_user_whose_document_was_not_read_reads_it(place: Place, name: str) -> None:
+    assert COPIES[name](add(place)).preferences == BEFORE
+
+
+def test_a_pickled_queryset_loads_its_documents(place: Place) -> None:
+    add_many(place, 3)
+    users = pickle.loads(pickle.dumps(User.objects.order_by("pk")))
+    assert [user.preferences["n"] for user in users] == [0, 1, 2]
+
+
+def test_the_stale_column_of_select_star_is_not_taken_for_the_document(place: Place) -> None:
+    user = add(place)
+    [raw] = User.objects.raw("SELECT * FROM accounts_user WHERE id = %s", [user.pk])
+    assert raw.preferences == BEFORE
+    raw.save()
+    assert UserPreferences.objects.document(user.pk) == BEFORE

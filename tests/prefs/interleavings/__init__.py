@@ -1,0 +1,1 @@
+"""Writers, operators and background work in every order of their steps, on real connections."""

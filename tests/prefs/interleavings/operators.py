@@ -1,0 +1,115 @@
+"""The parts of an operator and of background work, by the engine's own functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection, transaction
+
+from prefs.engine import backfill, flips, transitions
+from prefs.engine.repair import Direction
+from prefs.engine.runs import Control
+from prefs.engine.states import State, current_state, edge
+from prefs.engine.verification import verify
+from tests.prefs.engine.steps import ALIAS, ORDER, SOON, TESTER
+from tests.prefs.interleavings.parts import Did, Part
+from tests.prefs.interleavings.play import DrainClock, each_statement, pause
+
+_EVERYBODY = {"after": None, "upto": 10_000}
+REFUSED = "GateRefused"
+MOVED_ON = "PrimaryMoved"
+# A person who was deleted while they were copied: background work tries again.
+NO_SUCH_KEY = "23503"
+
+
+def flip(target: State) -> None:
+    """Turn the switch under the gates, as they are now."""
+    source = current_state(ALIAS)
+    forward = ORDER.index(target) > ORDER.index(source)
+    flips.flip(edge(source, target, forward=forward), ALIAS, SOON, TESTER)
+
+
+def drain() -> None:
+    """Drain the flip that is open, and settle it."""
+    transitions.settle_open_flip(ALIAS, Control(clock=DrainClock()))
+
+
+def flip_and_drain(target: State) -> None:
+    """A transition, in two steps."""
+    flip(target)
+    pause()
+    drain()
+
+
+def catch_up(direction: Direction) -> None:
+    """One batch of a catch-up, over everybody."""
+    with transaction.atomic(), connection.cursor() as cursor, each_statement():
+        backfill._catch_up(cursor, _EVERYBODY["after"], _EVERYBODY["upto"], direction)
+
+
+def _whole_way(mirrored: State, direction: Direction, primary: State) -> Callable[[Did], None]:
+    def act(did: Did) -> None:
+        flip_and_drain(mirrored)
+        pause()
+        catch_up(direction)
+        pause()
+        verify(ALIAS, SOON, Control(clock=DrainClock()))
+        pause()
+        flip_and_drain(primary)
+
+    return act
+
+
+FORWARD = Part(
+    name="the way to the read cutover",
+    steps=8,
+    act=_whole_way(State.DUAL_WRITE, Direction.FORWARD, State.READ_CUTOVER),
+)
+BACK = Part(
+    name="the way back from the read cutover",
+    steps=9,
+    act=_whole_way(State.READ_CUTOVER, Direction.REVERSE, State.DUAL_WRITE),
+)
+END = {FORWARD.name: State.READ_CUTOVER, BACK.name: State.DUAL_WRITE}
+
+
+def _hasty(did: Did) -> None:
+    flip_and_drain(State.DUAL_WRITE)
+    pause()
+    flip_and_drain(State.READ_CUTOVER)
+
+
+HASTY = Part(name="two flips without a verification", steps=4, act=_hasty, may_raise=(REFUSED,))
+
+
+def turning(target: State) -> Part:
+    """One flip and its drain."""
+    return Part(name=f"flip to {target}", steps=2, act=lambda did: flip_and_drain(target))
+
+
+def _copy(did: Did) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        backfill._copy(cursor, _EVERYBODY["after"], _EVERYBODY["upto"])
+        pause()
+
+
+COPY = Part(name="copy", steps=2, act=_copy, may_raise=(MOVED_ON, NO_SUCH_KEY))
+
+
+def repairing(direction: Direction) -> Part:
+    """One batch of a catch-up or a repair."""
+    steps = 3 if direction is Direction.FORWARD else 4
+    return Part(
+        name="repair", steps=steps, act=lambda did: catch_up(direction), may_raise=(MOVED_ON,)
+    )
+
+
+def _verification(did: Did) -> None:
+    def compared(*_: Any) -> None:
+        pause()
+
+    verify(ALIAS, SOON, Control(clock=DrainClock(), progress=compared))
+
+
+VERIFICATION = Part(name="verification", steps=2, act=_verification)

@@ -1,0 +1,141 @@
+"""The scenarios: who meets whom, in which state, and where it must end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from prefs.engine.repair import Direction
+from prefs.engine.states import State
+from tests.prefs.interleavings import operators as ops
+from tests.prefs.interleavings import parts
+from tests.prefs.interleavings.parts import Part
+from tests.prefs.interleavings.scenario import Scenario
+from tests.prefs.interleavings.scene import Mirror, Scene
+
+WRITERS = (
+    parts.merge,
+    parts.change,
+    parts.save_row,
+    parts.prepare,
+    parts.both_ways,
+    parts.raw,
+    parts.raw_of_all,
+    parts.renumber,
+    parts.previous,
+    parts.merge_in_one_snapshot,
+    parts.merge_twice,
+    parts.insert,
+    parts.delete,
+)
+# Those of one person who write leaves that no other of them writes.
+_OF_DIFFERENT_LEAVES = (parts.merge, parts.merge_other, parts.change, parts.raw, parts.renumber)
+_BEHIND = (parts.merge, parts.raw, parts.previous)
+_ROUTED = (State.EXPANDED, State.DUAL_WRITE, State.READ_CUTOVER, State.MIRROR_OFF)
+_MIRRORED = (State.DUAL_WRITE, State.READ_CUTOVER)
+_DIRECTIONS = {State.DUAL_WRITE: Direction.FORWARD, State.READ_CUTOVER: Direction.REVERSE}
+_MISSING, _OUT_OF_DATE = (
+    Scene(State.EXPANDED, mirror) for mirror in (Mirror.MISSING, Mirror.BEHIND)
+)
+_RETURNING = Scene(State.MIRROR_OFF, Mirror.BEHIND)
+
+
+def _of(
+    kind: str, scene: Scene, cast: Sequence[Part], *ends: State, converges: bool = True
+) -> Scenario:
+    who = " and ".join(part.name for part in cast)
+    return Scenario(
+        name=f"{kind} in {scene.state}, mirror {scene.mirror.value}: {who}",
+        scene=scene,
+        parts=cast,
+        ends=ends or (scene.state,),
+        converges=converges,
+    )
+
+
+def _ways() -> Iterable[Scenario]:
+    """The operator's whole way, forward and back, against every kind of writer."""
+    for writer in (*WRITERS, ops.COPY):
+        yield _of("way", _MISSING, [ops.FORWARD, writer], State.READ_CUTOVER)
+    for writer in _BEHIND:
+        yield _of("way", _OUT_OF_DATE, [ops.FORWARD, writer], State.READ_CUTOVER)
+    for writer in WRITERS:
+        yield _of("way", _RETURNING, [ops.BACK, writer], State.DUAL_WRITE)
+    for pair in ((parts.merge, parts.raw), (parts.previous, ops.COPY)):
+        yield _of("way", _MISSING, [ops.FORWARD, *pair], State.READ_CUTOVER)
+    # Who has another key when catch-up comes to lock them is found by the verification.
+    for scene in (_MISSING, _OUT_OF_DATE):
+        careful = replace(ops.FORWARD, may_raise=(ops.REFUSED,))
+        yield _of("way", scene, [careful, parts.rekey], *_MIRRORED, converges=False)
+
+
+def _switched_off() -> Iterable[Scenario]:
+    """The mirror switched off, on either side of the cutover."""
+    for source, target in (
+        (State.READ_CUTOVER, State.MIRROR_OFF),
+        (State.DUAL_WRITE, State.EXPANDED),
+    ):
+        for writer in (*WRITERS, parts.rekey):
+            yield _of("flip", Scene(source), [ops.turning(target), writer], target)
+
+
+def _pairs() -> Iterable[Scenario]:
+    """Two writers of one person in each route: what both were told is there."""
+    for state in _ROUTED:
+        for pair in combinations(_OF_DIFFERENT_LEAVES, 2):
+            yield _of("pair", Scene(state), pair)
+        for writer in (parts.merge, parts.change, parts.raw, parts.merge_twice):
+            yield _of("pair", Scene(state), [parts.previous, writer])
+        yield _of("pair", Scene(state), [parts.both_ways, parts.raw])
+        yield _of("pair", Scene(state), [parts.insert, parts.raw_of_all])
+
+
+def _gone() -> Iterable[Scenario]:
+    """Somebody is deleted, or gets another key, while others write."""
+    for state in _ROUTED:
+        for writer in (*WRITERS, parts.rekey):
+            yield _of("gone", Scene(state), [parts.delete, writer])
+        for writer in (parts.merge, parts.change, parts.raw, parts.previous, parts.both_ways):
+            yield _of("rekeyed", Scene(state), [parts.rekey, writer])
+    for leaver in (parts.delete, parts.rekey):
+        for scene in (_MISSING, Scene(State.DUAL_WRITE, Mirror.MISSING)):
+            yield _of("gone", scene, [leaver, ops.COPY], converges=False)
+        for state, direction in _DIRECTIONS.items():
+            repair = ops.repairing(direction)
+            for mirror in (Mirror.BEHIND, Mirror.EQUAL):
+                scene = Scene(state, mirror)
+                yield _of("gone", scene, [leaver, repair], converges=leaver is parts.delete)
+
+
+def _background() -> Iterable[Scenario]:
+    """Repair and copy against writers: they overwrite nothing that is newer."""
+    for state, direction in _DIRECTIONS.items():
+        repair = ops.repairing(direction)
+        for writer in WRITERS:
+            yield _of("repair", Scene(state, Mirror.BEHIND), [repair, writer])
+        yield _of("repair", Scene(state, Mirror.BEHIND), [repair, parts.merge, parts.previous])
+        yield _of("repair", Scene(state, Mirror.BEHIND), [repair, repair, parts.raw])
+    on = ops.turning(State.DUAL_WRITE)
+    for writer in (parts.merge, parts.raw, parts.previous, parts.delete, parts.change):
+        cast = [ops.COPY, writer, on]
+        yield _of("copy", _MISSING, cast, State.DUAL_WRITE, converges=False)
+        uncopied = Scene(State.DUAL_WRITE, Mirror.MISSING)
+        yield _of("copy", uncopied, [ops.COPY, writer])
+
+
+def _evidence() -> Iterable[Scenario]:
+    """A verification at any moment, beside an operator who asks for none."""
+    for writer in (parts.merge, parts.raw, parts.insert):
+        cast = [ops.HASTY, ops.VERIFICATION, writer]
+        yield _of("evidence", Scene(State.EXPANDED), cast, *_MIRRORED, converges=False)
+
+
+SCENARIOS = (
+    *_ways(),
+    *_switched_off(),
+    *_pairs(),
+    *_gone(),
+    *_background(),
+    *_evidence(),
+)

@@ -1,0 +1,1 @@
+"""All routes, transitions and writers against a dictionary."""

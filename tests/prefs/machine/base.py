@@ -1,0 +1,73 @@
+"""What all rules share: the site, the model, and the checks after every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.db import DatabaseError, transaction
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant
+
+from prefs.ddl import sqlstate
+from tests.prefs.machine import readers
+from tests.prefs.machine.model import Model
+from tests.prefs.machine.stores import Stores
+
+USERS: Bundle[int] = Bundle("users")
+MOST_USERS = 6
+_NOT_WRITTEN, _NO_COLUMN = "55000", "42703"
+
+
+class Base(RuleBasedStateMachine):
+    """A site and its model. Users have small numbers here; `keys` has their primary keys."""
+
+    stores: Stores
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.keys: dict[int, int] = {}
+        self.next_number = -1
+        self.steps = 0
+        self.stores.empty()
+
+    @invariant()
+    def both_stores_are_as_the_model_says(self) -> None:
+        wrong = self.stores.wrong(self.model, self.keys)
+        assert not wrong, "\n".join(wrong)
+
+    @invariant()
+    def everybody_reads_the_documents_of_the_model(self) -> None:
+        """Each step is read in some of the ways, and each way has its turn."""
+        wrong = readers.wrong(self.model, self.keys, self.steps)
+        self.steps += 1
+        assert not wrong, "\n".join(wrong)
+
+    def attempt(self, work: Callable[[], object], *, column: bool, refuses: bool = False) -> bool:
+        """Do `work`, and see that it is refused where it must be; whether it was done.
+
+        `column` is whether it names the column, and `refuses` whether that takes no writes.
+        """
+        gone = column and not self.model.has_column
+        expected = _NO_COLUMN if gone else _NOT_WRITTEN if refuses else None
+        try:
+            with transaction.atomic():
+                work()
+        except DatabaseError as error:
+            assert sqlstate(error) == expected, f"refused with {sqlstate(error)}: {error}"
+            return False
+        assert expected is None, "it was not refused"
+        return True
+
+    @contextmanager
+    def taken_back(self) -> Iterator[None]:
+        """The block is rolled back, by a savepoint or with its transaction."""
+        model, keys = self.model.copy(), dict(self.keys)
+        with transaction.atomic():
+            yield
+            transaction.set_rollback(True)
+        self.model, self.keys = model, keys
+
+    def is_here(self, user: int) -> bool:
+        """Whether a user whom an instance was made of is still there under their key."""
+        return user in self.model.users

@@ -1,0 +1,1 @@
+"""The two waffle switches turned by every hand, and what the guards say to each."""
