@@ -228,9 +228,14 @@ class PreviousSaver(Client):
         token = self.intend(place)
         with transaction.atomic():
             user = PreviousUser.objects.select_for_update(no_key=True).get(pk=place + 1)
-            user.preferences.setdefault(key(self.slot), {})[str(token)] = 1
+            self._append(user, token)
             user.save()
         self.acknowledge(place, token)
+
+    def _append(self, user: PreviousUser, token: int) -> None:
+        document = user.preferences or {}
+        document.setdefault(key(self.slot), {})[str(token)] = 1
+        user.preferences = document
 
     def document(self, place: int) -> Any:
         return PreviousUser.objects.values_list("preferences", flat=True).get(pk=place + 1)
@@ -248,8 +253,7 @@ class PreviousUpdater(PreviousSaver):
             rows = PreviousUser.objects.select_for_update(no_key=True).order_by("pk")
             users = list(rows.filter(pk__in=[place + 1 for place in places]))
             for user in users:
-                own = user.preferences.setdefault(key(self.slot), {})
-                own[str(tokens[user.pk - 1])] = 1
+                self._append(user, tokens[user.pk - 1])
             if len(users) == 1:
                 chosen = PreviousUser.objects.filter(pk=users[0].pk)
                 chosen.update(preferences=users[0].preferences)

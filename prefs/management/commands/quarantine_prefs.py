@@ -12,6 +12,7 @@ from prefs import conf
 from prefs.engine import quarantine
 from prefs.engine.quarantine import EXPECTED, Correction, Entry, Selection, shown
 from prefs.management.base import PrefsCommand, Stop, positive
+from prefs.mapping import LEAVES
 from prefs.models import Run
 from prefs.sql.quarantine import Reason
 
@@ -31,7 +32,8 @@ class Command(PrefsCommand):
             "--leaf",
             choices=[leaf or DOCUMENT for leaf in EXPECTED],
             metavar="LEAF",
-            help=f"at this leaf, or parent of leaves, such as theme; {DOCUMENT} is the root",
+            help=f"at this leaf, or parent of leaves, such as {LEAVES[0].dotted};"
+            f" {DOCUMENT} is the root",
         )
         parser.add_argument(
             "--because", choices=list(map(str, Reason)), help="in quarantine for this reason"

@@ -1,5 +1,9 @@
 """The users table as the release before knows it."""
 
+from __future__ import annotations
+
+from typing import ClassVar
+
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import models
 from django.utils import timezone
@@ -17,6 +21,8 @@ class User(AbstractBaseUser):
     is_active = models.BooleanField(default=True)
     date_joined = models.DateTimeField(default=timezone.now)
     preferences = models.JSONField(default=dict, blank=True, null=True)
+
+    objects: ClassVar[models.Manager[User]] = models.Manager()
 
     USERNAME_FIELD = "username"
 

@@ -33,8 +33,8 @@ def document(user: int) -> Any:
     return UserPreferences.objects.document(user)
 
 
-def lock_user(user: int, **how: bool) -> None:
-    get_user_model()._default_manager.select_for_update(**how).get(pk=user)
+def lock_user(user: int, *, no_key: bool = False) -> None:
+    get_user_model()._default_manager.select_for_update(no_key=no_key).get(pk=user)
 
 
 def lock_row(table: str, user: int) -> None:

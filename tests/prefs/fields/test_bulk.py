@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -249,6 +250,27 @@ def test_bulk_update_takes_expressions(place: Place) -> None:
         user.preferences = F("preferences__n")
     USERS.bulk_update(users, ["preferences"])
     assert documents() == ["0", "1"]
+
+
+ORDERED: dict[str, Callable[[list[User]], object]] = {
+    "update": lambda _: USERS.order_by("-pk").update(preferences={}),
+    "bulk_update": lambda users: USERS.bulk_update(users[::-1], ["preferences"]),
+}
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_users_are_locked_in_key_order_chunk_after_chunk(place: Place, name: str) -> None:
+    ids = add_many(place, 7)
+    users = list(USERS.order_by("pk"))
+    for user in users:
+        user.preferences = {}
+    sent = statements(lambda: ORDERED[name](users))
+    locks = [text for text in sent if text.endswith("FOR NO KEY UPDATE")]
+    chunks = [
+        list(map(int, re.findall(r"\d+", text.split(" IN (")[1].split(")")[0]))) for text in locks
+    ]
+    assert [sorted(chunk) for chunk in chunks] == [ids[:3], ids[3:6], ids[6:]]
+    assert all("ORDER BY" in text for text in locks)
 
 
 # --- the rest of a manager ------------------------------------------------------------------

@@ -84,11 +84,12 @@ def test_a_document_that_cannot_be_dumped_is_an_error_and_is_not_left_out(place:
 
 
 def test_a_serializer_of_the_site_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Django forgets them again when the setting changes back.
     monkeypatch.setattr("django.core.serializers._serializers", {})
     with override_settings(SERIALIZATION_MODULES={"json": __name__}):
         register()
-    assert serializers.get_serializer("json") is Serializer
-    assert serializers.get_serializer("xml").__module__ == "prefs.serializers.xml_format"
+        assert serializers.get_serializer("json") is Serializer
+        assert serializers.get_serializer("xml").__module__ == "prefs.serializers.xml_format"
 
 
 def test_every_format_of_djangos_is_taken_over() -> None:

@@ -53,6 +53,7 @@ def test_a_form_that_is_saved_later_saves_it_then(place: Place) -> None:
     unsaved.preferences = {"theme": "light"}
     unsaved.save()
     form.save_m2m()
+    unsaved.save()
     assert stored(place, user) == exactly({"theme": "light"})
 
 
@@ -76,7 +77,18 @@ def test_a_form_shows_the_document_and_posted_back_it_writes_nothing(place: Plac
 def test_a_request_that_leaves_the_field_out_keeps_the_document(place: Place) -> None:
     user = add(place)
     UserForm(filled(user), instance=user).save()
+    assert user.preferences == BEFORE
+    user.save()
     assert stored(place, user) == exactly(BEFORE)
+
+
+def test_a_second_form_of_one_instance_saves_what_it_has(place: Place) -> None:
+    user = add(place)
+    user.full_clean(exclude=["password"])
+    for document in ({"first": 1}, {"second": 2}):
+        form = UserForm(filled(user, document), instance=user)
+        form.save(commit=False).save()
+        assert stored(place, user) == exactly(document)
 
 
 def test_an_emptied_field_is_null(place: Place) -> None:

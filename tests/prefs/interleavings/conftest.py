@@ -1,20 +1,24 @@
-"""A database for a test's plays, and the stage on which they are played."""
+"""The database of a module's plays, and the stage on which they are played."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from pytest_django import DjangoDbBlocker
 
+from prefs.conf import Settings
 from prefs.engine import gates
 from prefs.engine.states import Gate
+from tests.prefs import scratch
 from tests.prefs.callers.reaching import reached
-from tests.prefs.engine.conftest import copies, site
+from tests.prefs.engine.conftest import copies
+from tests.prefs.engine.steps import ALIAS
 from tests.prefs.interleavings.play import Stage
 
-__all__ = ["copies", "site", "stage"]
+__all__ = ["copies", "stage"]
 
-# What these ask is not changed by any play; they take longer than everything else in it.
+# What these ask is changed by no play, and asking takes longer than all the rest of it.
 _ASKED_ONCE = (
     Gate.TABLES_INTACT,
     Gate.TRIGGERS_INTACT,
@@ -22,16 +26,27 @@ _ASKED_ONCE = (
     Gate.DURABLE_COMMITS,
     Gate.NO_LOGICAL_APPLY,
 )
+# Prepared statements save planning them anew in every order.
+_PREPARED = {"server_side_binding": True, "prepare_threshold": 0}
 
 
-@pytest.fixture
-def stage(site: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    """A stage; its sessions prepare their statements, which saves planning them in each order."""
-    with reached(OPTIONS={"server_side_binding": True, "prepare_threshold": 0}):
-        inquiry = gates.Inquiry(alias="default", settings=gates.Settings())
+def _always(finding: gates.Finding) -> Callable[[gates.Inquiry], gates.Finding]:
+    return lambda inquiry: finding
+
+
+@pytest.fixture(scope="module")
+def stage(copies: scratch.Copies, django_db_blocker: DjangoDbBlocker) -> Iterator[Stage]:
+    """A stage in a database of its own."""
+    with (
+        django_db_blocker.unblock(),
+        copies.one() as name,
+        scratch.pointed_at(name),
+        reached(OPTIONS=_PREPARED),
+        pytest.MonkeyPatch.context() as monkeypatch,
+    ):
+        inquiry = gates.Inquiry(alias=ALIAS, settings=Settings())
         for gate in _ASKED_ONCE:
-            finding = gates._GATES[gate](inquiry)
-            monkeypatch.setitem(gates._GATES, gate, lambda _, finding=finding: finding)
+            monkeypatch.setitem(gates._GATES, gate, _always(gates._GATES[gate](inquiry)))
         made = Stage()
         yield made
         made.close()

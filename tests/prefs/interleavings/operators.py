@@ -62,12 +62,12 @@ def _whole_way(mirrored: State, direction: Direction, primary: State) -> Callabl
 
 
 FORWARD = Part(
-    name="the way to the read cutover",
+    name="forward",
     steps=8,
     act=_whole_way(State.DUAL_WRITE, Direction.FORWARD, State.READ_CUTOVER),
 )
 BACK = Part(
-    name="the way back from the read cutover",
+    name="back",
     steps=9,
     act=_whole_way(State.READ_CUTOVER, Direction.REVERSE, State.DUAL_WRITE),
 )
@@ -80,7 +80,16 @@ def _hasty(did: Did) -> None:
     flip_and_drain(State.READ_CUTOVER)
 
 
-HASTY = Part(name="two flips without a verification", steps=4, act=_hasty, may_raise=(REFUSED,))
+HASTY = Part(name="hasty", steps=4, act=_hasty, may_raise=(REFUSED,))
+
+
+def _careful(did: Did) -> None:
+    flip_and_drain(State.DUAL_WRITE)
+    pause()
+    verify(ALIAS, SOON, Control(clock=DrainClock()))
+
+
+CAREFUL = Part(name="careful", steps=3, act=_careful)
 
 
 def turning(target: State) -> Part:

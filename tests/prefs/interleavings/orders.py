@@ -9,8 +9,7 @@ from math import factorial, prod
 
 Order = tuple[int, ...]
 
-# So many are played in full; of more a part of this size, unless all are asked for.
-FULL = 500
+# In the environment: play every order of every scenario, however many there are.
 _ALL = "PREFS_ALL_INTERLEAVINGS"
 
 
@@ -30,12 +29,12 @@ def every(lengths: Sequence[int]) -> Iterator[Order]:
                 yield (number, *tail)
 
 
-def chosen(lengths: Sequence[int], sample: int) -> Iterator[Order]:
-    """Every order where they are few or all are asked for, else `sample` different ones.
+def chosen(lengths: Sequence[int], at_most: int, sample: int) -> Iterator[Order]:
+    """Every order where they are `at_most` so many or all are asked for, else a sample.
 
-    The choice is the same in every run.
+    The sample is the same in every run.
     """
-    if count(lengths) <= FULL or os.environ.get(_ALL):
+    if count(lengths) <= at_most or os.environ.get(_ALL):
         yield from every(lengths)
         return
     shuffled, seen = random.Random(str(lengths)), set[Order]()

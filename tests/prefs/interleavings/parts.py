@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from prefs.models import UserPreferences
 from tests.prefs.interleavings.play import each_statement, pause
@@ -141,6 +141,14 @@ def raw(did: Did) -> None:
 def raw_of_all(did: Did) -> None:
     """SQL by hand on the column, for everybody."""
     _raw(did, RAW, "true")
+
+
+@_part(2)
+def hold(did: Did) -> None:
+    """Somebody locks the row for another reason, and knows of no switches."""
+    with transaction.atomic():
+        query(f"UPDATE accounts_user SET last_name = 'held' WHERE id = {FIRST}")
+        pause()
 
 
 @_part(2, FROZEN)

@@ -82,7 +82,7 @@ class Lane:
         """End its part, if it has not come to its end, and its connection."""
         self._abandoned = True
         self._went.release()
-        self._thread.submit(lambda: connection.close()).result(PATIENCE)
+        self._thread.submit(_disconnect).result(PATIENCE)
         self._thread.shutdown()
 
     def _play(self, work: Work) -> None:
@@ -99,6 +99,11 @@ def _connect() -> int:
     # No order needs its commits to outlast a crash of the server.
     query("SET synchronous_commit = off")
     return int(query("SELECT pg_backend_pid()")[0][0])
+
+
+def _disconnect() -> None:
+    # Looked up in the thread, where `connection` is another one.
+    connection.close()
 
 
 def pause() -> None:

@@ -26,13 +26,16 @@ class Scenario:
     ends: tuple[State, ...]
     converges: bool = True
     """Whether the two stores are equal at the end, where it is mirrored."""
-    sample: int = 60
+    at_most: int = 500
+    """So many orders are all played; of more, a sample is."""
+    sample: int = 40
 
     def play(self, stage: Stage) -> Outcome:
         """Play every order (or the sample) until one ends wrongly."""
         self.scene.prepare()
         outcome, dead = Outcome(scenario=self), set[Order]()
-        for order in chosen([part.steps for part in self.parts], self.sample):
+        lengths = [part.steps for part in self.parts]
+        for order in chosen(lengths, self.at_most, self.sample):
             outcome.orders += 1
             if any(order[:length] in dead for length in range(1, len(order))):
                 outcome.left_out += 1
@@ -60,14 +63,16 @@ class Scenario:
             deed(world)
         never = self._never_raised(world)
         wrong = [
-            f"{part.name} ended with {type(error).__name__}: {error}"
+            f"{part.name} ended with {type(error).__name__}: {str(error).splitlines()[0]}"
             for part, error in zip(self.parts, played.errors, strict=True)
             if error is not None and not _names(error) & (set(part.may_raise) - never)
         ]
         expected = world.expected()
-        for key in sorted(expected.keys() | found.read.keys()):
-            if expected.get(key) != found.read.get(key):
-                wrong.append(f"user {key} reads {found.read.get(key)}, not {expected.get(key)}")
+        wrong += [
+            f"user {key} reads {found.read.get(key)}, not {expected.get(key)}"
+            for key in sorted(expected.keys() | found.read.keys())
+            if expected.get(key) != found.read.get(key)
+        ]
         if found.state not in self.ends:
             wrong.append(f"the state is {found.state}")
         if found.apart and found.state.route.mirrored and (self.converges or found.claimed):

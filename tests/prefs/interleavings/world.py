@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from prefs.engine.states import State
@@ -93,6 +94,7 @@ class Found:
 _ROUTES = {state.route.value: state for state in State if state is not State.DROPPED}
 
 
+@cache
 def _statement() -> str:
     tables = ("user_preferences", "notification_preferences")
     rows = " AND ".join(f"EXISTS (SELECT FROM {t} r WHERE r.user_id = u.id)" for t in tables)

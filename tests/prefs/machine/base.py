@@ -15,6 +15,8 @@ from tests.prefs.machine.stores import Stores
 
 USERS: Bundle[int] = Bundle("users")
 MOST_USERS = 6
+# Some rules can be taken after every so many steps only: there is more to learn from others.
+SELDOM = 4
 _NOT_WRITTEN, _NO_COLUMN = "55000", "42703"
 
 
@@ -22,14 +24,15 @@ class Base(RuleBasedStateMachine):
     """A site and its model. Users have small numbers here; `keys` has their primary keys."""
 
     stores: Stores
+    origin: Model
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = Model()
+        self.model = self.origin.copy()
         self.keys: dict[int, int] = {}
         self.next_number = -1
         self.steps = 0
-        self.stores.empty()
+        self.stores.empty(self.model.state)
 
     @invariant()
     def both_stores_are_as_the_model_says(self) -> None:
@@ -67,7 +70,3 @@ class Base(RuleBasedStateMachine):
             yield
             transaction.set_rollback(True)
         self.model, self.keys = model, keys
-
-    def is_here(self, user: int) -> bool:
-        """Whether a user whom an instance was made of is still there under their key."""
-        return user in self.model.users

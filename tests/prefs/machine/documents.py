@@ -75,6 +75,18 @@ def spelled(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
+def respelled(tree: Any) -> Any:
+    """The same numbers, written otherwise: 1.0 for 1, and 1 for 1.0."""
+    if isinstance(tree, dict):
+        return {name: respelled(below) for name, below in tree.items()}
+    if isinstance(tree, list):
+        return list(map(respelled, tree))
+    if not isinstance(tree, Number):
+        return tree
+    whole = tree.text.removesuffix(".0")
+    return Number(f"{whole}.0" if whole == tree.text and "." not in whole else whole)
+
+
 def merged(stored: Any, patch: Any) -> Any:
     """RFC 7396, section 2."""
     if not isinstance(patch, dict):

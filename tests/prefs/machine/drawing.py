@@ -69,14 +69,14 @@ EDITS = (
 # A leaf, the value that is meant (None: any), and what takes its place.
 CORRECTIONS = (
     ("theme", None, '"system"'),
-    ("theme", '"purple"', None),
-    ("items_per_page", "10.0", "10"),
-    ("compact_mode", '"true"', "true"),
+    ("items_per_page", None, "10"),
+    ("items_per_page", "10.0", None),
+    ("compact_mode", None, "true"),
     ("notifications", None, None),
     ("notifications.email", None, '{"digest": "off"}'),
     ("notifications.quiet_hours.start", '"24:00"', '"00:00"'),
-    ("", "null", None),
-    ("", None, '{"theme": "dark"}'),
+    ("", None, None),
+    ("", "null", '{"theme": "dark"}'),
 )
 
 

@@ -43,6 +43,8 @@ _ROW_EDITS = (
     ("email_marketing", None),
     ("email_digest", "daily"),
 )
+_EDITS = st.sampled_from(drawing.EDITS)
+_WAYS = st.sampled_from(("save", "update_fields", "bulk_update"))
 
 
 @dataclass
@@ -54,6 +56,11 @@ class Kept:
     instance: Any
     loaded: Any
     value: Any
+
+    def edit(self, edit: tuple[str, str | None]) -> None:
+        """Edit the instance in place, and what it has to have by then."""
+        self.instance.preferences = edited(self.instance.preferences, *edit)
+        self.value = edited(self.value, *edit)
 
     def __repr__(self) -> str:
         return f"an instance of user {self.user}"
@@ -70,31 +77,38 @@ class InstanceRules(Base):
     def load(self, user: int) -> MultipleResults[Kept]:
         if not readable(self.model.document(user)):
             return multiple()
+        return multiple(self._kept(user))
+
+    def _kept(self, user: int) -> Kept:
         instance = User.objects.get(pk=self.keys[user])
         found, expected = instance.preferences, seen(self.model.document(user))
         assert spelled(found) == spelled(expected)
-        return multiple(Kept(user, self.keys[user], instance, expected, copy.deepcopy(expected)))
+        return Kept(user, self.keys[user], instance, expected, copy.deepcopy(expected))
 
-    @rule(
-        kept=INSTANCES,
-        edit=st.sampled_from(drawing.EDITS),
-        by=st.sampled_from(("save", "update_fields", "bulk_update")),
-        taken_back=st.booleans(),
-    )
+    @rule(kept=INSTANCES, edit=_EDITS, by=_WAYS, taken_back=st.booleans())
     def edit_and_save(
         self, kept: Kept, edit: tuple[str, str | None], by: str, taken_back: bool
     ) -> None:
+        """Save an edit; or save it, have that rolled back, and save again."""
         if self.keys.get(kept.user) != kept.key:
             return
-        kept.instance.preferences = edited(kept.instance.preferences, *edit)
-        kept.value = edited(kept.value, *edit)
+        kept.edit(edit)
         if taken_back:
             loaded = kept.loaded
             with self.taken_back():
                 self._save(kept, by)
-            # A second save has to write it again.
             kept.loaded = loaded
-        else:
+        self._save(kept, by)
+
+    @rule(user=USERS, edits=st.tuples(_EDITS, _EDITS), by=_WAYS)
+    def save_two_instances(
+        self, user: int, edits: tuple[tuple[str, str | None], ...], by: str
+    ) -> None:
+        """Both are loaded before either is saved."""
+        if not readable(self.model.document(user)):
+            return
+        for kept, edit in [(self._kept(user), edit) for edit in edits]:
+            kept.edit(edit)
             self._save(kept, by)
 
     def _save(self, kept: Kept, by: str) -> None:

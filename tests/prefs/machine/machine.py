@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from prefs.engine.states import State
+from tests.prefs.engine.steps import go
 from tests.prefs.machine.instances import InstanceRules
 from tests.prefs.machine.migration import MigrationRules
+from tests.prefs.machine.model import ORDER, READ_CUTOVER, Model
 from tests.prefs.machine.stores import Stores
 from tests.prefs.machine.writing import WritingRules
 
 THOROUGH = settings(
-    max_examples=300,
+    max_examples=60,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -21,11 +25,20 @@ THOROUGH = settings(
 )
 
 
-def run(site: str, how: settings) -> None:
-    """Run the machine. Raises for the first step after which the site is not as the model is."""
+def run(
+    site: str, state: State, how: settings, *, broken: Callable[[], None] = lambda: None
+) -> None:
+    """Run the machine, each time from a site in `state` on. Raises for the first step after which the site is not as the model is.
+
+    `broken` breaks the site once it is in `state`.
+    """
+    go(state)
+    broken()
+    past_cutover = ORDER.index(state) >= ORDER.index(READ_CUTOVER)
     with closing(Stores(site)) as looked_at:
 
         class Machine(WritingRules, InstanceRules, MigrationRules):
             stores = looked_at
+            origin = Model(state=state, verified_since_mirror=past_cutover)
 
         run_state_machine_as_test(Machine, settings=how)

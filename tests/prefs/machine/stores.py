@@ -11,19 +11,12 @@ from tests.prefs.machine.documents import parse, text_of
 from tests.prefs.machine.model import Model
 from tests.prefs.managers.stores import restore_column
 from tests.prefs.reference import ABSENT
+from tests.prefs.tampering import drop_column
 
 _TIMES = ("quiet_hours_start", "quiet_hours_end")
 _COLUMNS = ", ".join(f"{c}::text" if c in _TIMES else c for c in reference.COLUMNS)
-_EMPTIED = (
-    "user_preferences",
-    "notification_preferences",
-    "accounts_user",
-    "prefs_run",
-    "prefs_transition",
-    "prefs_audit",
-    "prefs_archive",
-    "prefs_archive_departure",
-)
+_OF_USERS = ("user_preferences", "notification_preferences", "prefs_archive", "accounts_user")
+_RECORDS = ("prefs_run", "prefs_transition", "prefs_audit", "prefs_archive_departure")
 
 
 def _look(blob: str) -> bytes:
@@ -49,30 +42,40 @@ _ROUTES = {
 
 
 class Stores:
-    """A session that looks at the stores of a site, past everything under test."""
+    """A session that looks at the stores of a site, past everything under test.
+
+    What is on record when it begins is the past of every run.
+    """
 
     def __init__(self, site: str) -> None:
         self._session = scratch.connect(site, "prefs machine")
         self._session.prepare_threshold = 0
+        self._past = {
+            table: row[0]
+            for table in _RECORDS
+            for row in self._session.execute(f"SELECT coalesce(max(id), 0) FROM {table}".encode())
+        }
 
     def close(self) -> None:
         """End the session."""
         self._session.close()
 
-    def empty(self) -> None:
-        """Make the site one without users and without a past."""
-        restore_column()
-        self._session.execute(
-            "; ".join(
-                (
-                    "SET session_replication_role = replica",
-                    *(f"DELETE FROM {table}" for table in _EMPTIED),
-                    "UPDATE waffle_switch SET active = false WHERE active",
-                    "SET session_replication_role = origin",
-                )
-            ).encode(),
-            prepare=False,
+    def empty(self, state: State) -> None:
+        """Take away every user and what was recorded since, and have the site in `state`."""
+        if state is State.DROPPED:
+            drop_column()
+        else:
+            restore_column()
+        dual_write, read_tables = state.route.value
+        statements = (
+            "SET session_replication_role = replica",
+            *(f"DELETE FROM {table}" for table in _OF_USERS),
+            *(f"DELETE FROM {table} WHERE id > {last}" for table, last in self._past.items()),
+            f"UPDATE waffle_switch SET active = (name = 'prefs_dual_write' AND {dual_write})"
+            f" OR (name = 'prefs_read_tables' AND {read_tables})",
+            "SET session_replication_role = origin",
         )
+        self._session.execute("; ".join(statements).encode(), prepare=False)
 
     def wrong(self, model: Model, keys: Mapping[int, int]) -> list[str]:
         """What is not as the model says, a sentence each."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from prefs.engine.states import State
 from tests.prefs.machine.machine import THOROUGH, run
 
 pytestmark = pytest.mark.usefixtures("no_soak")
 
 
-def test_every_writer_in_every_route_across_every_transition(site: str) -> None:
-    run(site, THOROUGH)
+@pytest.mark.parametrize("start", State)
+def test_every_writer_in_every_route_across_every_transition(site: str, start: State) -> None:
+    run(site, start, THOROUGH)

@@ -6,13 +6,13 @@ the previous release, and raw SQL.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from prefs.models import UserPreferences
 from project.accounts.models import User
 from tests.prefs.engine.steps import rows
+from tests.prefs.machine.documents import parse, seen
 from tests.prefs.machine.previous import PreviousUser
 
 _REST = "'', '', '', '', false, false, true, now()"
@@ -112,9 +112,7 @@ def previous_bulk_update(key: int, value: Any) -> None:
     if value is None:
         previous_update(key, value)
     else:
-        PreviousUser.objects.bulk_update(
-            [PreviousUser(pk=key, preferences=value)], ["preferences"]
-        )
+        PreviousUser.objects.bulk_update([PreviousUser(pk=key, preferences=value)], ["preferences"])
 
 
 def sql_update(key: int, text: Any) -> None:
@@ -160,9 +158,7 @@ OURS = _named(
     bulk_update,
     bulk_create_over,
 )
-PREVIOUS = _named(
-    previous_save, previous_save_update_fields, previous_update, previous_bulk_update
-)
+PREVIOUS = _named(previous_save, previous_save_update_fields, previous_update, previous_bulk_update)
 SQL = _named(sql_update, sql_conflict, sql_merge)
 
 CREATORS = _named(create, bulk_create)
@@ -172,4 +168,4 @@ CREATORS_BY_COLUMN = _named(previous_create, sql_insert, sql_insert_on_conflict)
 
 def given_to(writer: str, text: str | None) -> Any:
     """What a writer is given for a document: JSON text, or a Python value. Raises ValueError."""
-    return text if writer.startswith("sql_") or text is None else json.loads(text)
+    return text if writer.startswith("sql_") else seen(parse(text))

@@ -1,0 +1,150 @@
+"""Broken protocols of the engine: catch-up, drain, evidence, cursor; and of the route."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connections, transaction
+
+from prefs import managers
+from prefs.engine import backfill, flips, gates, repair, runs, verification
+from prefs.engine.evidence import database_now
+from prefs.engine.repair import Direction
+from prefs.routing import Route
+from prefs.sql import catalog, copying
+from tests.prefs.interleavings.protocols import KILLED, broken, changed, replaced
+
+
+def _overwrite(new: Callable[[Any, Sequence[Any]], None]) -> AbstractContextManager[None]:
+    def overwrite(cursor: Any, ids: Sequence[Any], direction: Direction) -> int:
+        if direction is Direction.REVERSE:
+            return repair.overwrite_mirror(cursor, ids, direction)
+        if ids:
+            new(cursor, ids)
+        return len(ids)
+
+    return replaced("overwrite_mirror", overwrite, backfill, verification)
+
+
+@broken(
+    "repair in dual_write, mirror behind: repair and raw",
+    "repair in dual_write, mirror behind: repair and previous",
+)
+def catch_up_without_the_row_lock() -> Iterator[None]:
+    """Catch-up reads the blobs in one statement and writes the tables in another, unlocked."""
+
+    def overwrite(cursor: Any, ids: Sequence[Any]) -> None:
+        cursor.execute(
+            "SELECT id, preferences::text FROM accounts_user WHERE id = ANY(%s)", [list(ids)]
+        )
+        keys, texts = zip(*cursor.fetchall(), strict=True)
+        source = "(SELECT * FROM unnest(%(i)s::bigint[], %(t)s::text[]::jsonb[]) s(user_id, doc))"
+        cursor.execute(f"WITH {copying.upserts(source)}", {"i": list(keys), "t": list(texts)})
+
+    with _overwrite(overwrite):
+        yield
+
+
+@broken("way in expanded, mirror behind: raw and forward")
+def catch_up_that_only_inserts() -> Iterator[None]:
+    """Catch-up copies users who have no rows, and leaves those who have some."""
+
+    def copy(cursor: Any, ids: Sequence[Any]) -> None:
+        cursor.execute(copying.copy_missing(), {"after": None, "upto": max(ids)})
+
+    with _overwrite(copy):
+        yield
+
+
+_remembered: ContextVar[Route | None] = ContextVar("remembered", default=None)
+
+
+@broken("way in mirror_off, mirror behind: merge_twice and back")
+def a_route_that_a_process_remembers() -> Iterator[None]:
+    """The route of a process's first write serves all that come after it, as a cache would."""
+
+    def remembering(lock: Callable[[Any, Any], Route | None]) -> Callable[[Any, Any], Route | None]:
+        def remember(cursor: Any, key: Any) -> Route | None:
+            route = lock(cursor, key)
+            _remembered.set(_remembered.get() or route)
+            return _remembered.get()
+
+        return remember
+
+    with ExitStack() as stack:
+        for name in ("_lock", "_lock_all"):
+            new = remembering(getattr(managers, name))
+            stack.enter_context(replaced(name, new, managers))
+        yield
+
+
+@broken(
+    "way in expanded, mirror equal: raw and forward",
+    "way in expanded, mirror equal: merge and forward",
+    "way in mirror_off, mirror equal: merge and back",
+)
+def no_drain() -> Iterator[None]:
+    """A flip counts as settled once it is committed."""
+    with replaced("drain", lambda *args, **options: True, flips):
+        yield
+
+
+@broken(
+    "way in expanded, mirror equal: previous and forward",
+    "way in mirror_off, mirror equal: prepare and back",
+)
+def a_wait_for_a_fixed_time() -> Iterator[None]:
+    """A flip waits so long, whoever still writes by the old route."""
+
+    def wait(*args: Any, **options: Any) -> bool:
+        time.sleep(0.02)
+        return True
+
+    with replaced("drain", wait, flips):
+        yield
+
+
+@broken("way in expanded, mirror equal: prepare and forward")
+def a_drain_that_ignores_prepared_transactions() -> Iterator[None]:
+    """The drain lists sessions alone."""
+    ours = "s.pid IS DISTINCT FROM pg_backend_pid()"
+    text = changed(catalog.writers(), ours, "s.pid <> pg_backend_pid()")
+    with replaced("writers", lambda: text, catalog):
+        yield
+
+
+@broken(
+    "evidence in expanded, mirror equal: verification and raw and hasty",
+)
+def a_verification_begun_before_the_drain_is_accepted() -> Iterator[None]:
+    """The gate takes the latest verification, whenever it began."""
+    with replaced("last_settled", lambda alias: datetime(2000, 1, 1, tzinfo=UTC), gates):
+        yield
+
+
+@broken(KILLED)
+def a_cursor_committed_apart_from_its_rows() -> Iterator[None]:
+    """A batch commits where it is, and then its rows."""
+
+    def one_batch(
+        run: Any, alias: str, settings: Any, batch: Callable[..., runs.Tally], size: int
+    ) -> int:
+        after = None if run.cursor is None else int(run.cursor)
+        with connections[alias].cursor() as cursor:
+            cursor.execute(copying.chunk_end(), {"after": after, "size": size})
+            upto, users = cursor.fetchone()
+            if users:
+                values = runs._after_batch(run, upto, users, runs.Tally(copied=users))
+                values["lease_until"] = database_now(alias) + settings.lease
+                runs._save(run, alias, **values)
+                with transaction.atomic(using=alias):
+                    batch(cursor, after, upto)
+        return int(users)
+
+    with replaced("_one_batch", one_batch, runs):
+        yield

@@ -1,0 +1,121 @@
+"""The code broken on purpose: the machine notices, within fewer runs than it has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db.models.base import ModelBase
+from hypothesis import Phase, Verbosity, settings
+
+from prefs import instances, managers
+from prefs.difference import replacement
+from prefs.engine import backfill, gates, quarantine, transitions, verification
+from prefs.engine.states import Gate, State
+from prefs.instances import Source
+from prefs.routing import Route
+from prefs.sql import triggers
+from prefs.sql.documents import write
+from prefs.sql.changes import change
+from tests.prefs.engine.steps import rows
+from tests.prefs.machine.machine import THOROUGH, run
+
+pytestmark = pytest.mark.usefixtures("no_soak")
+Patch = pytest.MonkeyPatch
+QUICK = settings(
+    THOROUGH,
+    derandomize=True,
+    database=None,
+    phases=(Phase.generate,),
+    verbosity=Verbosity.quiet,
+    print_blob=False,
+)
+
+
+def _unmirrored(route: Route) -> Route:
+    return Route.TABLES if route is Route.TABLES_MIRRORED else route
+
+
+def no_capture(patch: Patch) -> None:
+    """The trigger is disabled, and the gate does not see it."""
+    patch.setattr(gates, "wrong_triggers", lambda *_, **__: [])
+    rows("ALTER TABLE accounts_user DISABLE TRIGGER prefs_capture_update")
+
+
+def capture_that_compares_by_jsonb_equality(patch: Patch) -> None:
+    patch.setattr(gates, "wrong_triggers", lambda *_, **__: [])
+    rows("DROP TRIGGER prefs_capture_update ON accounts_user")
+    rows(
+        "CREATE TRIGGER prefs_capture_update AFTER UPDATE ON accounts_user FOR EACH ROW"
+        " WHEN (old.preferences IS DISTINCT FROM new.preferences)"
+        f" EXECUTE FUNCTION {triggers.CAPTURE}()"
+    )
+
+
+def manager_that_writes_one_store(patch: Patch) -> None:
+    patch.setattr(managers.sql, "write", lambda route, kind: write(_unmirrored(route), kind))
+    patch.setattr(managers, "change", lambda route: change(_unmirrored(route)))
+
+
+def catch_up_that_inserts_only(patch: Patch) -> None:
+    patch.setattr(backfill, "overwrite_mirror", lambda _, ids, __: len(ids))
+
+
+def restore_that_is_not_filled(patch: Patch) -> None:
+    patch.setattr(transitions, "overwrite_mirror", lambda _, ids, __: len(ids))
+
+
+def verification_that_finds_nothing(patch: Patch) -> None:
+    patch.setattr(verification, "differing", lambda *_: [])
+
+
+def cutover_without_evidence(patch: Patch) -> None:
+    def met(inquiry: gates.Inquiry) -> gates.Finding:
+        return gates.Finding(gate=Gate.VERIFIED, met=True, found="")
+
+    patch.setitem(gates._GATES, Gate.VERIFIED, met)
+
+
+def save_that_replaces_the_document(patch: Patch) -> None:
+    patch.setattr(instances, "difference", lambda _, after: replacement(after))
+
+
+def instance_that_forgets_a_rollback(patch: Patch) -> None:
+    patch.setattr(Source, "standing", property(lambda source: source))
+
+
+def update_that_keeps_the_document(patch: Patch) -> None:
+    patch.setattr(instances, "apply", lambda *_: None)
+
+
+def correction_of_a_copy(patch: Patch) -> None:
+    """It trusts the list, and does not look under the lock."""
+    every = "SELECT unnest(%(ids)s::bigint[])"
+    patch.setattr(quarantine.sql, "still_holders", lambda _: every)
+
+
+BROKEN: dict[Callable[[Patch], None], tuple[State, str]] = {
+    no_capture: (State.DUAL_WRITE, "the rows are|lacks typed rows"),
+    capture_that_compares_by_jsonb_equality: (State.DUAL_WRITE, "the rows are"),
+    manager_that_writes_one_store: (State.READ_CUTOVER, "the blob is"),
+    catch_up_that_inserts_only: (State.EXPANDED, "the rows are|the blob is"),
+    restore_that_is_not_filled: (State.DROPPED, r"the blob is \{\}"),
+    verification_that_finds_nothing: (State.EXPANDED, "verification found"),
+    cutover_without_evidence: (State.DUAL_WRITE, "DID NOT RAISE"),
+    save_that_replaces_the_document: (State.EXPANDED, "the blob is"),
+    instance_that_forgets_a_rollback: (State.MIRROR_OFF, "the rows are"),
+    update_that_keeps_the_document: (State.DROPPED, "the rows are|lacks typed rows"),
+    correction_of_a_copy: (State.EXPANDED, "KeyError|the blob is|the rows are"),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_the_machine_notices(
+    site: str, monkeypatch: Patch, broken: Callable[[Patch], None]
+) -> None:
+    start, said = BROKEN[broken]
+    with pytest.raises((AssertionError, pytest.fail.Exception)) as noticed:
+        run(site, start, QUICK, broken=lambda: broken(monkeypatch))
+    assert re.search(said, str(noticed.value))
