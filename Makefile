@@ -1,6 +1,7 @@
 # Needs make, git and Python 3.11 or later; everything else goes into .venv.
 
 USERS ?= 100000
+MINUTES ?= 15
 ARGS ?=
 VENV := .venv/bin/python
 MANAGE := $(VENV) manage.py
@@ -14,11 +15,12 @@ VENV_WITH = python=$$(PYTHON='$(PYTHON)' sh tools/find_python.sh) && \
 AFTERWARDS = status=$$?; $(MANAGE) embedded_postgres stop --if-unused || \
 	test $$status -ne 0 || status=1; exit $$status
 
-.PHONY: help demo test lint clean venv venv-dev
+.PHONY: help demo test chaos lint clean venv venv-dev
 
 help: ## say what there is
 	@echo "make demo [USERS=100000]   rehearse the whole migration and the way back, with a report"
 	@echo "make test [ARGS=...]       run the tests; ARGS goes to pytest"
+	@echo "make chaos [MINUTES=15]    transitions, kills and crashes under traffic, and a checker"
 	@echo "make lint                  check style, types, imports, migrations and their SQL"
 	@echo "make clean                 remove .venv, caches, and the embedded server with its data"
 	@echo "PYTHON=/path/to/python3    with any of these: the Python to use (3.11 or later)"
@@ -27,7 +29,10 @@ demo: venv
 	@trap : INT TERM; $(MANAGE) rehearse_prefs --users $(USERS) --noinput; $(AFTERWARDS)
 
 test: venv-dev
-	@trap : INT TERM; $(VENV) -m pytest $(ARGS); $(AFTERWARDS)
+	@trap : INT TERM; $(VENV) -m pytest -n auto --maxprocesses 4 $(ARGS); $(AFTERWARDS)
+
+chaos: venv-dev
+	@$(VENV) -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
 lint: venv-dev
 	$(VENV) -m ruff check .

@@ -103,7 +103,10 @@ class Client:
         if isinstance(error, InterfaceError) or state[:2] in ("", "08", "57") or not state:
             connection.close()
             time.sleep(0.02)
-        elif state not in (*_EXPECTED, *self.refusals):
+        elif state in self.refusals:
+            # Not its time: it would only burn tokens.
+            time.sleep(0.05)
+        elif state not in _EXPECTED:
             self.complain(f"{type(error).__name__} {state}: {error}")
 
     def must_be_gone(self, error: Exception) -> None:

@@ -19,6 +19,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from prefs import conf
 from prefs.ddl import LockNotObtained, sqlstate
+from prefs.engine.archiving import ArchiveStale
 from prefs.engine.audit import Signature
 from prefs.engine.backfill import ColumnGone, backfill
 from prefs.engine.flips import OpenTransition, StateMoved
@@ -43,6 +44,7 @@ SETTINGS = replace(
 SIGNATURE = Signature(actor="chaos", reason="the harness")
 # Another operator was there first, a gate was unmet, a lock was not to be had.
 _EXPECTED = (
+    ArchiveStale,
     GateRefused,
     OutOfOrder,
     StateMoved,

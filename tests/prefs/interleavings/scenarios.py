@@ -32,8 +32,9 @@ WRITERS = (
 # Those of one person who write leaves that no other of them writes.
 _OF_DIFFERENT_LEAVES = (parts.merge, parts.merge_other, parts.change, parts.raw, parts.renumber)
 # Those whose ways are played in all orders; the others take other code to the same statements.
-_MAIN = (parts.merge, parts.raw, parts.previous)
+_MAIN = (parts.merge, parts.raw)
 _OTHERS = (
+    parts.previous,
     parts.prepare,
     parts.both_ways,
     parts.merge_in_one_snapshot,
@@ -73,7 +74,7 @@ def _ways() -> Iterable[Scenario]:
 def _all_ways() -> Iterable[Scenario]:
     for writer in (*WRITERS, ops.COPY):
         yield _of("way", _MISSING, [writer, ops.FORWARD], State.READ_CUTOVER)
-    for writer in (*_MAIN, parts.prepare):
+    for writer in (*_MAIN, parts.previous, parts.prepare):
         yield _of("way", _COPIED, [writer, ops.FORWARD], State.READ_CUTOVER)
     yield _of("way", _OUT_OF_DATE, [parts.raw, ops.FORWARD], State.READ_CUTOVER)
     for writer in (*_MAIN, *_OTHERS):
@@ -149,7 +150,7 @@ def _evidence() -> Iterable[Scenario]:
         cast = [ops.VERIFICATION, writer, ops.HASTY]
         hasty = _of("evidence", _COPIED, cast, *_MIRRORED, converges=False)
         yield hasty if writer is parts.raw else replace(hasty, at_most=60)
-    for writer in _MAIN:
+    for writer in (*_MAIN, parts.previous):
         cast = [parts.hold, writer, ops.CAREFUL]
         yield _of("evidence", _COPIED, cast, State.DUAL_WRITE, converges=False)
 

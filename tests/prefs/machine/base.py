@@ -25,6 +25,8 @@ class Base(RuleBasedStateMachine):
 
     stores: Stores
     origin: Model
+    # Done to the site before each run.
+    prepare: Callable[[], None]
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,6 +35,7 @@ class Base(RuleBasedStateMachine):
         self.next_number = -1
         self.steps = 0
         self.stores.empty(self.model.state)
+        self.prepare()
 
     @invariant()
     def both_stores_are_as_the_model_says(self) -> None:
@@ -53,14 +56,14 @@ class Base(RuleBasedStateMachine):
         """
         gone = column and not self.model.has_column
         expected = _NO_COLUMN if gone else _NOT_WRITTEN if refuses else None
+        found, message = None, ""
         try:
             with transaction.atomic():
                 work()
         except DatabaseError as error:
-            assert sqlstate(error) == expected, f"refused with {sqlstate(error)}: {error}"
-            return False
-        assert expected is None, "it was not refused"
-        return True
+            found, message = sqlstate(error), str(error)
+        assert found == expected, f"refused with {found}, not {expected}: {message}"
+        return found is None
 
     @contextmanager
     def taken_back(self) -> Iterator[None]:

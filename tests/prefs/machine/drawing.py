@@ -32,6 +32,7 @@ SMALL: tuple[Text, ...] = (
     "[]",
     None,
 )
+QUARANTINED = '{"theme": "purple", "items_per_page": 10.0}'
 PATCHES = (
     "{}",
     '{"theme": "dark"}',
@@ -66,18 +67,14 @@ EDITS = (
     ("notifications.push.mentions", "true"),
     ("notifications.quiet_hours.start", '"24:00"'),
 )
-# A leaf, the value that is meant (None: any), and what takes its place.
-CORRECTIONS = (
-    ("theme", None, '"system"'),
-    ("items_per_page", None, "10"),
-    ("items_per_page", "10.0", None),
-    ("compact_mode", None, "true"),
-    ("notifications", None, None),
-    ("notifications.email", None, '{"digest": "off"}'),
-    ("notifications.quiet_hours.start", '"24:00"', '"00:00"'),
-    ("", None, None),
-    ("", "null", '{"theme": "dark"}'),
-)
+# What takes the place of an entry in quarantine; any other is taken out.
+CORRECT = {
+    "theme": '"system"',
+    "items_per_page": "10",
+    "compact_mode": "true",
+    "notifications.email": '{"digest": "off"}',
+    "notifications.quiet_hours.start": '"00:00"',
+}
 
 
 @lru_cache(maxsize=4096)

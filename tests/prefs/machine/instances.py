@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, consumes, multiple, rule
 
 from prefs.models import NotificationPreferences, UserPreferences
-from project.accounts.models import User
-from tests.prefs.machine import drawing
+from tests.prefs.machine import drawing, writers
 from tests.prefs.machine.base import USERS, Base
 from tests.prefs.machine.documents import (
     edited,
@@ -25,11 +24,10 @@ from tests.prefs.machine.documents import (
     spelled,
     stored_as,
 )
-from tests.prefs.machine.previous import PreviousUser
 from tests.prefs.reference import ABSENT
 
 # A field of a typed row, what it is set to, and the merge patch that this is.
-_FIELDS = {
+_FIELDS: dict[str, tuple[Any, str]] = {
     "theme": (UserPreferences, "theme"),
     "items_per_page": (UserPreferences, "items_per_page"),
     "email_marketing": (NotificationPreferences, "notifications.email.marketing"),
@@ -43,6 +41,7 @@ _ROW_EDITS = (
     ("email_marketing", None),
     ("email_digest", "daily"),
 )
+Edit = tuple[str, str | None]
 _EDITS = st.sampled_from(drawing.EDITS)
 _WAYS = st.sampled_from(("save", "update_fields", "bulk_update"))
 
@@ -57,7 +56,7 @@ class Kept:
     loaded: Any
     value: Any
 
-    def edit(self, edit: tuple[str, str | None]) -> None:
+    def edit(self, edit: Edit) -> None:
         """Edit the instance in place, and what it has to have by then."""
         self.instance.preferences = edited(self.instance.preferences, *edit)
         self.value = edited(self.value, *edit)
@@ -80,18 +79,28 @@ class InstanceRules(Base):
         return multiple(self._kept(user))
 
     def _kept(self, user: int) -> Kept:
-        instance = User.objects.get(pk=self.keys[user])
+        instance = writers.USERS.get(pk=self.keys[user])
         found, expected = instance.preferences, seen(self.model.document(user))
         assert spelled(found) == spelled(expected)
         return Kept(user, self.keys[user], instance, expected, copy.deepcopy(expected))
 
     @rule(kept=INSTANCES, edit=_EDITS, by=_WAYS, taken_back=st.booleans())
-    def edit_and_save(
-        self, kept: Kept, edit: tuple[str, str | None], by: str, taken_back: bool
+    def edit_and_save(self, kept: Kept, edit: Edit, by: str, taken_back: bool) -> None:
+        if self.keys.get(kept.user) == kept.key:
+            self._edit_and_save(kept, edit, by, taken_back)
+
+    @rule(user=USERS, edits=st.tuples(_EDITS, _EDITS), by=_WAYS, taken_back=st.booleans())
+    def save_two_instances(
+        self, user: int, edits: tuple[Edit, Edit], by: str, taken_back: bool
     ) -> None:
+        """Both are loaded before either is saved."""
+        if readable(self.model.document(user)):
+            first, second = self._kept(user), self._kept(user)
+            self._edit_and_save(first, edits[0], by, taken_back)
+            self._edit_and_save(second, edits[1], by, taken_back)
+
+    def _edit_and_save(self, kept: Kept, edit: Edit, by: str, taken_back: bool) -> None:
         """Save an edit; or save it, have that rolled back, and save again."""
-        if self.keys.get(kept.user) != kept.key:
-            return
         kept.edit(edit)
         if taken_back:
             loaded = kept.loaded
@@ -100,24 +109,13 @@ class InstanceRules(Base):
             kept.loaded = loaded
         self._save(kept, by)
 
-    @rule(user=USERS, edits=st.tuples(_EDITS, _EDITS), by=_WAYS)
-    def save_two_instances(
-        self, user: int, edits: tuple[tuple[str, str | None], ...], by: str
-    ) -> None:
-        """Both are loaded before either is saved."""
-        if not readable(self.model.document(user)):
-            return
-        for kept, edit in [(self._kept(user), edit) for edit in edits]:
-            kept.edit(edit)
-            self._save(kept, by)
-
     def _save(self, kept: Kept, by: str) -> None:
         if by == "save":
             kept.instance.save()
         elif by == "update_fields":
-            kept.instance.save(update_fields=["preferences"])
+            kept.instance.save(update_fields=writers.ALONE)
         else:
-            User.objects.bulk_update([kept.instance], ["preferences"])
+            writers.USERS.bulk_update([kept.instance], writers.ALONE)
         if spelled(kept.loaded) != spelled(kept.value):
             stored = self.model.document(kept.user)
             self.model.write(kept.user, saved(stored, kept.loaded, kept.value))
@@ -127,7 +125,7 @@ class InstanceRules(Base):
     def load_in_previous_release(self, user: int) -> MultipleResults[Kept]:
         if not self.model.has_column or not readable(self.model.blob[user]):
             return multiple()
-        instance = PreviousUser.objects.get(pk=self.keys[user])
+        instance = writers.PREVIOUS_USERS.get(pk=self.keys[user])
         expected = seen(self.model.blob[user])
         assert spelled(instance.preferences) == spelled(expected)
         return multiple(Kept(user, self.keys[user], instance, expected, expected))

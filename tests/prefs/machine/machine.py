@@ -14,7 +14,6 @@ from tests.prefs.machine.instances import InstanceRules
 from tests.prefs.machine.migration import MigrationRules
 from tests.prefs.machine.model import ORDER, READ_CUTOVER, Model
 from tests.prefs.machine.stores import Stores
-from tests.prefs.machine.writing import WritingRules
 
 THOROUGH = settings(
     max_examples=60,
@@ -28,17 +27,18 @@ THOROUGH = settings(
 def run(
     site: str, state: State, how: settings, *, broken: Callable[[], None] = lambda: None
 ) -> None:
-    """Run the machine, each time from a site in `state` on. Raises for the first step after which the site is not as the model is.
+    """Run the machine, each time from a site in `state` on.
 
-    `broken` breaks the site once it is in `state`.
+    Raises for the first step after which the site is not as the model is.
+    `broken` breaks the code and the site before each run.
     """
     go(state)
-    broken()
     past_cutover = ORDER.index(state) >= ORDER.index(READ_CUTOVER)
     with closing(Stores(site)) as looked_at:
 
-        class Machine(WritingRules, InstanceRules, MigrationRules):
+        class Machine(InstanceRules, MigrationRules):
             stores = looked_at
             origin = Model(state=state, verified_since_mirror=past_cutover)
+            prepare = staticmethod(broken)
 
         run_state_machine_as_test(Machine, settings=how)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management.base import CommandError
+from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from waffle import get_waffle_switch_model
@@ -15,7 +16,7 @@ from waffle import get_waffle_switch_model
 from prefs.engine.backfill import ColumnGone, backfill
 from prefs.engine.flips import OpenTransition
 from prefs.engine.gates import GateRefused
-from prefs.engine.quarantine import Correction, correct
+from prefs.engine.quarantine import Corrected, Correction, correct
 from prefs.engine.repair import Direction, PrimaryMoved
 from prefs.engine.runs import OPEN, Control
 from prefs.engine.states import OutOfOrder, State, refuse_to_unexpand
@@ -25,9 +26,10 @@ from prefs.models import Run
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from tests.prefs.engine.steps import ALIAS, SOON, TESTER, rows, take
 from tests.prefs.machine import drawing
-from tests.prefs.machine.base import SELDOM, USERS, Base
-from tests.prefs.machine.documents import corrected, parse, quarantined
+from tests.prefs.machine.base import SELDOM, USERS
+from tests.prefs.machine.documents import corrected, parse, quarantined, text_of
 from tests.prefs.machine.model import DROPPED, EXPANDED, ORDER
+from tests.prefs.machine.writing import WritingRules
 from tests.prefs.reference import ABSENT
 
 _TURNED = {
@@ -49,7 +51,7 @@ def stops_after(batches: int | None) -> Control:
 _STOPS = st.none() | st.integers(0, 4)
 
 
-class MigrationRules(Base):
+class MigrationRules(WritingRules):
     """What operators do."""
 
     # --- copying and comparing -----------------------------------------------------------
@@ -221,34 +223,59 @@ class MigrationRules(Base):
 
     # --- the quarantine ------------------------------------------------------------------
 
-    @rule(correction=st.sampled_from(drawing.CORRECTIONS), user=st.none() | USERS)
-    def correct(self, correction: tuple[str, Any, Any], user: int | None) -> None:
-        leaf, value, new = correction
-        key = None if user is None else self.keys[user]
-        chosen = Correction(leaf=leaf, value=value, new=new, user=key)
-        done = correct(ALIAS, chosen, SOON, Control(), TESTER)
-        self._corrected(self.model.users if user is None else {user}, correction, done)
+    @rule(pick=st.integers(0, 5), exactly=st.booleans(), user=st.none() | USERS)
+    def correct(self, pick: int, exactly: bool, user: int | None) -> None:
+        """An entry that is listed: of everybody who has one there, or has that value; or one."""
+        users = self.model.users if user is None else {user}
+        entries = [entry for each in sorted(users) for entry in self._listed(each)]
+        if not entries:
+            return
+        leaf, value = entries[pick % len(entries)]
+        chosen = Correction(
+            leaf=leaf,
+            value=value if exactly else None,
+            new=drawing.CORRECT.get(leaf),
+            user=None if user is None else self.keys[user],
+        )
+        note(f"corrected: {chosen}")
+        self._corrected(users, chosen, correct(ALIAS, chosen, SOON, Control(), TESTER))
 
-    def _corrected(self, users: set[int], correction: tuple[str, Any, Any], done: Any) -> None:
+    @precondition(lambda self: self.model.state is EXPANDED and self.steps % SELDOM == 0)
+    @rule(user=USERS, text=drawing.documents())
+    def correct_by_an_old_list(self, user: int, text: str | None) -> None:
+        """The user has written since their copy was made."""
+        self.write_one("sql_update", user, drawing.QUARANTINED)
+        self.verify(repair=True, stop=None)
+        self.write_one("sql_update", user, text)
+        self.correct(0, exactly=False, user=user)
+
+    def _listed(self, user: int) -> list[tuple[str, str | None]]:
+        """What the list has of a user: of the tables, which may be an older copy."""
+        entries = quarantined(self.model.tables.get(user, ABSENT))
+        return sorted((leaf, text_of(value)) for leaf, value in entries.items())
+
+    def _corrected(self, users: set[int], chosen: Correction, done: Corrected) -> None:
         """Whoever is listed is looked at again under the lock; a blob's copies are made equal."""
-        leaf, value, new = correction
         model, written = self.model, 0
-        listed = {user for user in users if _holds(model.tables.get(user, ABSENT), leaf, value)}
+        listed = {user for user in users if _holds(model.tables.get(user, ABSENT), chosen)}
         for user in listed:
             document = model.document(user)
-            if _holds(document, leaf, value):
-                model.write(user, corrected(document, leaf, new))
+            if _holds(document, chosen):
+                model.write(user, corrected(document, chosen.leaf, chosen.new))
                 written += 1
         if not model.reads_tables:
             model.caught_up(listed)
-        assert (done.users, done.skipped) == (written, len(listed) - written)
+        found, expected = (done.users, done.skipped), (written, len(listed) - written)
+        assert found == expected, f"corrected and skipped are {found}, not {expected}"
+
+
+def _holds(document: Any, chosen: Correction) -> bool:
+    """Whether a document has such an entry in quarantine."""
+    entries = quarantined(document)
+    return chosen.leaf in entries and (
+        chosen.value is None or entries[chosen.leaf] == parse(chosen.value)
+    )
 
 
 def _open(kind: Run.Kind) -> Run | None:
     return Run.objects.filter(kind=kind, status__in=OPEN).first()
-
-
-def _holds(document: Any, leaf: str, value: str | None) -> bool:
-    """Whether a document has an entry in quarantine at a leaf, with that value."""
-    entries = quarantined(document)
-    return leaf in entries and (value is None or entries[leaf] == parse(value))

@@ -35,8 +35,7 @@ class Model:
 
     def copy(self) -> Model:
         """The model as it is now; trees are never changed."""
-        stores = {"blob": dict(self.blob), "tables": dict(self.tables), "users": set(self.users)}
-        return replace(self, **stores)
+        return replace(self, blob=dict(self.blob), tables=dict(self.tables), users=set(self.users))
 
     @property
     def has_column(self) -> bool:

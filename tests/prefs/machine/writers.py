@@ -23,8 +23,10 @@ _COLUMNS = (
 _INSERT = f"INSERT INTO accounts_user ({_COLUMNS}, preferences) VALUES (%s, {_REST}, %s::jsonb)"
 _UPSERT = f"{_INSERT} ON CONFLICT (username) DO UPDATE SET preferences = excluded.preferences"
 
-Writer = Callable[[int, Any], object]
-Creator = Callable[[str, Any], object]
+# Any, because the stubs know of columns alone.
+USERS: Any = User.objects
+PREVIOUS_USERS: Any = PreviousUser._default_manager
+ALONE: Any = ["preferences"]
 
 
 # --- ours ----------------------------------------------------------------------------
@@ -39,51 +41,51 @@ def change(key: int, value: Any) -> None:
 
 
 def assign_and_save(key: int, value: Any) -> None:
-    user = User.objects.get(pk=key)
+    user = USERS.get(pk=key)
     user.preferences = value
     user.save()
 
 
 def save_update_fields(key: int, value: Any) -> None:
-    user = User.objects.get(pk=key)
+    user = USERS.get(pk=key)
     user.preferences = value
-    user.save(update_fields=["preferences"])
+    user.save(update_fields=ALONE)
 
 
 def update(key: int, value: Any) -> None:
-    User.objects.filter(pk=key).update(preferences=value)
+    USERS.filter(pk=key).update(preferences=value)
 
 
 def bulk_update(key: int, value: Any) -> None:
-    user = User.objects.get(pk=key)
+    user = USERS.get(pk=key)
     user.preferences = value
-    User.objects.bulk_update([user], ["preferences"])
+    USERS.bulk_update([user], ALONE)
 
 
 def bulk_create_over(key: int, value: Any) -> None:
-    name = User.objects.values_list("username", flat=True).get(pk=key)
-    User.objects.bulk_create(
+    name = USERS.values_list("username", flat=True).get(pk=key)
+    USERS.bulk_create(
         [User(username=name, preferences=value)],
         update_conflicts=True,
         unique_fields=["username"],
-        update_fields=["preferences"],
+        update_fields=ALONE,
     )
 
 
 def create(name: str, value: Any) -> None:
-    User.objects.create(username=name, preferences=value)
+    USERS.create(username=name, preferences=value)
 
 
 def bulk_create(name: str, value: Any) -> None:
-    User.objects.bulk_create([User(username=name, preferences=value)])
+    USERS.bulk_create([User(username=name, preferences=value)])
 
 
 def create_without(name: str, _: Any) -> None:
-    User.objects.create(username=name)
+    USERS.create(username=name)
 
 
 def bulk_create_without(name: str, _: Any) -> None:
-    User.objects.bulk_create([User(username=name)])
+    USERS.bulk_create([User(username=name)])
 
 
 def sql_insert_without(name: str, _: Any) -> None:
@@ -94,17 +96,17 @@ def sql_insert_without(name: str, _: Any) -> None:
 
 
 def previous_save(key: int, value: Any) -> None:
-    user = PreviousUser.objects.defer("preferences").get(pk=key)
+    user = PREVIOUS_USERS.defer("preferences").get(pk=key)
     user.preferences = value
     user.save()
 
 
 def previous_save_update_fields(key: int, value: Any) -> None:
-    PreviousUser(pk=key, preferences=value).save(update_fields=["preferences"])
+    PreviousUser(pk=key, preferences=value).save(update_fields=ALONE)
 
 
 def previous_update(key: int, value: Any) -> None:
-    PreviousUser.objects.filter(pk=key).update(preferences=value)
+    PREVIOUS_USERS.filter(pk=key).update(preferences=value)
 
 
 def previous_bulk_update(key: int, value: Any) -> None:
@@ -112,7 +114,7 @@ def previous_bulk_update(key: int, value: Any) -> None:
     if value is None:
         previous_update(key, value)
     else:
-        PreviousUser.objects.bulk_update([PreviousUser(pk=key, preferences=value)], ["preferences"])
+        PREVIOUS_USERS.bulk_update([PreviousUser(pk=key, preferences=value)], ALONE)
 
 
 def sql_update(key: int, text: Any) -> None:
@@ -134,7 +136,7 @@ def sql_merge(key: int, text: Any) -> None:
 
 
 def previous_create(name: str, value: Any) -> None:
-    PreviousUser.objects.create(username=name, preferences=value)
+    PREVIOUS_USERS.create(username=name, preferences=value)
 
 
 def sql_insert(name: str, text: Any) -> None:
