@@ -10,6 +10,7 @@ from typing import Any
 from tests.chaos.ledger import Entry, Kind
 
 Token = tuple[int, int]
+_AROUND = 1.0
 
 
 def key(slot: int) -> str:
@@ -36,8 +37,8 @@ class Verdict:
     acknowledged: int = 0
     in_doubt: int = 0
     undone: int = 0
-    lost: list[str] = field(default_factory=list)
-    from_nowhere: list[str] = field(default_factory=list)
+    lost: list[tuple[int, Token]] = field(default_factory=list)
+    from_nowhere: list[tuple[int, Token]] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
@@ -65,12 +66,26 @@ def judge(history: Iterable[Entry], documents: Mapping[int, Any]) -> Verdict:
         found, meant = tokens_of(document), expected[place]
         for token in sorted(found):
             if meant.get(token) in (None, Kind.UNDONE):
-                verdict.from_nowhere.append(_name(place, token))
+                verdict.from_nowhere.append((place, token))
         for token, kind in sorted(meant.items()):
             if kind is Kind.ACKNOWLEDGED and token not in found:
-                verdict.lost.append(_name(place, token))
+                verdict.lost.append((place, token))
     return verdict
 
 
-def _name(place: int, token: Token) -> str:
-    return f"token {token[1]} of client {token[0]} for user {place + 1}"
+def story(
+    history: Iterable[Entry], place: int, token: Token, others: Iterable[tuple[float, str]]
+) -> list[str]:
+    """The one user and the fewest events that show a fault: what was around its token in time.
+
+    `others` are the harness's own events and the transitions: (seconds, what).
+    """
+    mine = [entry for entry in history if entry.place == place]
+    moments = [entry.seconds for entry in mine if (entry.slot, entry.token) == token]
+    begin, end = min(moments, default=0.0) - _AROUND, max(moments, default=0.0) + _AROUND
+    events = [(e.seconds, f"client {e.slot} {e.kind.name.lower()} {e.token}") for e in mine]
+    return [
+        f"{seconds - begin:7.3f} s  {what}"
+        for seconds, what in sorted([*events, *others])
+        if begin <= seconds <= end
+    ]

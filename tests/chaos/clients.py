@@ -48,6 +48,7 @@ class Client:
         """Write and read until `ended`, or until a signal."""
         while not ended():
             try:
+                self._hurry()
                 if self.random.random() < 0.25:
                     self.read(self.some_user())
                 else:
@@ -56,6 +57,18 @@ class Client:
                 self.endure(error)
             except (get_user_model().DoesNotExist, PreviousUser.DoesNotExist) as error:
                 self.must_be_gone(error)
+
+    def _hurry(self) -> None:
+        """Now and then work for a while under a time limit that some statements run into."""
+        chance = self.random.random()
+        if chance < 0.002:
+            limit = self.random.choice(("statement_timeout", "lock_timeout"))
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET {limit} = {self.random.randint(1, 20)}")
+        elif chance < 0.01:
+            with connection.cursor() as cursor:
+                cursor.execute("RESET statement_timeout")
+                cursor.execute("RESET lock_timeout")
 
     def write(self) -> None:
         """Write one or more tokens and acknowledge them."""

@@ -21,14 +21,15 @@ from django.db import connection
 
 from tests.chaos import operators
 from tests.chaos.board import Board, Epoch
-from tests.chaos.checker import Verdict, judge
+from tests.chaos.checker import Verdict, judge, story
 from tests.chaos.clients import PREVIOUS, ROLES, Client
 from tests.chaos.cluster import Server
-from tests.chaos.ledger import entries
+from tests.chaos.ledger import RECORD_BYTES, entries
 from tests.chaos.operators import Backfiller, Flipper, Operator
 
 USERS = 2_000
 _TICK = 0.01
+_TOLD = 3
 _EPOCH_SECONDS = 6.0
 
 
@@ -58,6 +59,7 @@ class Totals:
     missing_users: int = 0
     differences: int = 0
     complaints: list[str] = field(default_factory=list)
+    stories: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
@@ -77,6 +79,7 @@ class Conductor:
         self.totals = Totals(seed=plan.seed)
         self.children: dict[int, type[Client | Operator]] = {}
         self.births = 0
+        self.events: list[tuple[float, str]] = []
 
     def run(self, tell: Callable[[str], None]) -> Totals:
         """The whole run; `tell` is given a line of progress now and then."""
@@ -123,7 +126,7 @@ class Conductor:
     def _line(self, began: float) -> str:
         size = sum(path.stat().st_size for path in self.folder.glob("*.ledger"))
         return (
-            f"{time.monotonic() - began:5.0f} s  about {size // 24} writes,"
+            f"{time.monotonic() - began:5.0f} s  about {size // (2 * RECORD_BYTES)} writes,"
             f" {self.totals.kills} kills, {self.totals.crashes} crashes"
         )
 
@@ -149,10 +152,13 @@ class Conductor:
 
     def _kill(self) -> None:
         if self.children:
-            os.kill(self.random.choice(list(self.children)), signal.SIGKILL)
+            pid = self.random.choice(list(self.children))
+            os.kill(pid, signal.SIGKILL)
             self.totals.kills += 1
+            self._note(f"{self.children[pid].__name__} killed")
 
     def _crash(self) -> None:
+        self._note("the server is stopped at once")
         self.server.crash()
         self.totals.crashes += 1
 
@@ -162,6 +168,7 @@ class Conductor:
 
     def _next_epoch(self) -> None:
         """Let the previous release go, or have the site come back to where it can run."""
+        self._note(f"the epoch after {self.board.epoch.name} begins")
         if self.board.epoch is Epoch.BOTH_RELEASES:
             for pid in [p for p, role in self.children.items() if role in _PREVIOUS_ROLES]:
                 os.kill(pid, signal.SIGKILL)
@@ -170,6 +177,9 @@ class Conductor:
             self.board.epoch = Epoch.THIS_RELEASE
         elif self.board.epoch is Epoch.THIS_RELEASE:
             self.board.epoch = Epoch.RETURNING
+
+    def _note(self, what: str) -> None:
+        self.events.append((time.time(), what))
 
     def _reap(self) -> None:
         for pid in list(self.children):
@@ -206,6 +216,11 @@ class Conductor:
         totals.verdict = judge(entries(self.folder), documents)
         places = range(board.used)
         totals.missing_users = sum(board.is_alive(p) and p not in documents for p in places)
+        faults = [*totals.verdict.lost, *totals.verdict.from_nowhere]
+        for place, token in faults[:_TOLD]:
+            totals.stories.append(f"user {place + 1}, token {token[1]} of client {token[0]}:")
+            events = [*self.events, *operators.taken()]
+            totals.stories += story(entries(self.folder), place, token, events)
         complaints = self.folder / "complaints"
         if complaints.exists():
             totals.complaints = complaints.read_text().splitlines()

@@ -9,11 +9,14 @@ from __future__ import annotations
 import enum
 import os
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_RECORD = struct.Struct("<BBHII")
+# Two of them for most tokens: what was meant, and what became of it.
+RECORD_BYTES = 20
+_RECORD = struct.Struct("<dBBHII")
 
 
 class Kind(enum.IntEnum):
@@ -26,8 +29,9 @@ class Kind(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One record: the client's slot, the place of the user, the token."""
+    """One record: when (seconds of the epoch), the client's slot, the user's place, the token."""
 
+    seconds: float
     kind: Kind
     slot: int
     place: int
@@ -44,11 +48,12 @@ class Ledger:
 
     def add(self, kind: Kind, place: int, token: int) -> None:
         """Add one record."""
-        os.write(self._file, _RECORD.pack(kind, self._slot, 0, place, token))
+        record = _RECORD.pack(time.time(), kind, self._slot, 0, place, token)
+        os.write(self._file, record)
 
 
 def entries(folder: Path) -> Iterator[Entry]:
     """Every record of every client, each client's in their order."""
     for path in sorted(folder.glob("*.ledger")):
-        for kind, slot, _, place, token in _RECORD.iter_unpack(path.read_bytes()):
-            yield Entry(Kind(kind), slot, place, token)
+        for seconds, kind, slot, _, place, token in _RECORD.iter_unpack(path.read_bytes()):
+            yield Entry(seconds, Kind(kind), slot, place, token)

@@ -185,6 +185,12 @@ def flips() -> int:
     return Transition.objects.count()
 
 
+def taken() -> list[tuple[float, str]]:
+    """The transitions that were taken: (seconds of the epoch, what)."""
+    found = Transition.objects.order_by("pk")
+    return [(each.taken_at.timestamp(), f"transition from {each}") for each in found]
+
+
 def runs() -> int:
     """How many runs came to their end."""
     return Run.objects.filter(status=Run.Status.DONE).count()

@@ -7,7 +7,6 @@ from typing import Any
 
 from prefs.engine.states import State
 from tests.prefs.machine.documents import rows_of
-from tests.prefs.reference import ABSENT
 
 EXPANDED, DUAL_WRITE, READ_CUTOVER, MIRROR_OFF, DROPPED = ORDER = list(State)
 _BLOB_IS_READ = (EXPANDED, DUAL_WRITE)
@@ -151,6 +150,3 @@ class Model:
         """Whether a user is in the audience of the topic with this column."""
         value = rows_of(self.document(user))[0][column]
         return value is True or value in {"daily", "weekly"}
-
-
-__all__ = ["ABSENT", "DROPPED", "DUAL_WRITE", "EXPANDED", "MIRROR_OFF", "ORDER", "READ_CUTOVER"]

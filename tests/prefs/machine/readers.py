@@ -1,4 +1,4 @@
-"""Every way of reading, compared with the model."""
+"""Every way of reading, compared with the model. They take turns: a step is read in one way."""
 
 from __future__ import annotations
 
