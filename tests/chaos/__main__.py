@@ -20,6 +20,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**9))
+    parser.add_argument("--broken", metavar="NAME", help="break the protocol; see broken.py")
     options = parser.parse_args()
     from tests.chaos import cluster
 
@@ -29,10 +30,11 @@ def main() -> int:
         import django
 
         django.setup()
+        from tests.chaos.broken import broken
         from tests.chaos.conductor import Conductor, Plan
         from tests.chaos.report import lines
 
-        plan = Plan(seconds=options.minutes * 60, seed=options.seed)
+        plan = Plan(seconds=options.minutes * 60, seed=options.seed, broken=broken(options.broken))
         print(f"seed {plan.seed}, {options.minutes:g} minutes", flush=True)
         totals = Conductor(plan, server, Path(folder)).run(lambda text: print(text, flush=True))
         print("\n".join(lines(totals)))

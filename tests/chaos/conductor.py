@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,8 +40,9 @@ class Plan:
 
     seconds: float
     seed: int
+    broken: Callable[[], AbstractContextManager[None]] = nullcontext
     kills_every: float = 0.7
-    crashes_every: float = 4.2
+    crashes_every: float = 3.8
     cancels_every: float = 0.5
 
 
@@ -85,10 +87,14 @@ class Conductor:
         """The whole run; `tell` is given a line of progress now and then."""
         self._in_child(partial(_prepare, self.board))
         began = time.monotonic()
-        try:
-            self._havoc(began, tell)
-        finally:
-            self._end_all()
+        with self.plan.broken():
+            # What breaks the protocol may have altered the database.
+            connection.close()
+            try:
+                self._havoc(began, tell)
+            finally:
+                self._end_all()
+        connection.close()
         self.server.crash()
         self._conclude()
         self.totals.seconds = time.monotonic() - began
