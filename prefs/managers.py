@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import DataError, OperationalError, connections, models, router, transaction
 
 from prefs import codec, conf
-from prefs.mapping import topic
+from prefs.mapping import RESIDUE_COLUMN, topic
 from prefs.routing import Route
 from prefs.rows import RowQuerySet
 from prefs.sql import copying
@@ -54,6 +54,10 @@ class UserPreferencesManager(_RowManager):
     switch row is gone.
     """
 
+    def get_queryset(self) -> RowQuerySet[Any]:
+        """Rows without their residue until it is asked for: Python may not be able to decode it."""
+        return super().get_queryset().defer(RESIDUE_COLUMN)
+
     def document(self, user_id: Any) -> Any:
         """The document of one user, decoded; None for SQL NULL and for JSON null.
 
@@ -79,7 +83,8 @@ class UserPreferencesManager(_RowManager):
         InvalidDocument with every offending leaf that differs from what is stored.
         """
         text = codec.encode(user_id, document)
-        return self._write(user_id, sql.REPLACE, text, codec.unknown_leaves(document))
+        stored = self._write(user_id, sql.REPLACE, text, codec.unknown_leaves(document))
+        return codec.decode(user_id, stored)
 
     def merge(self, user_id: Any, patch: Any) -> Any:
         """Apply an RFC 7396 merge patch, at most 100 deep; returns what is stored.
@@ -87,6 +92,10 @@ class UserPreferencesManager(_RowManager):
         The patch is applied in SQL to the document under the user's row lock, so that
         concurrent merges of different leaves all survive. Locks and errors as `replace`.
         """
+        return codec.decode(user_id, self.merge_text(user_id, patch))
+
+    def merge_text(self, user_id: Any, patch: Any) -> str | None:
+        """As `merge`; returns the JSON text of what is stored, never decoded."""
         text = codec.encode(user_id, patch, max_depth=codec.MAX_PATCH_DEPTH)
         return self._write(user_id, sql.MERGE, text, codec.unknown_leaves(patch))
 
@@ -130,7 +139,7 @@ class UserPreferencesManager(_RowManager):
             texts[key] = text
         return texts
 
-    def _write(self, user_id: Any, incoming: str, text: str, unknown: list[str]) -> Any:
+    def _write(self, user_id: Any, incoming: str, text: str, unknown: list[str]) -> str | None:
         alias = self._db or router.db_for_write(self.model)
         keys = _keys([user_id])
         if not keys:
@@ -149,8 +158,7 @@ class UserPreferencesManager(_RowManager):
         ):
             route = _lock(cursor, keys[0])
             cursor.execute(sql.write(route, incoming), parameters)
-            stored = _accepted(user_id, cursor.fetchone(), parameters["max_bytes"])
-        return codec.decode(user_id, stored)
+            return _accepted(user_id, cursor.fetchone(), parameters["max_bytes"])
 
 
 @contextmanager

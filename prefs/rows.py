@@ -130,7 +130,7 @@ class TypedRow(models.Model):
         patch = self._patch(leaves)
         if patch:
             manager = apps.get_model("prefs", "UserPreferences")._default_manager
-            manager.db_manager(alias).merge(self.pk, patch)
+            manager.db_manager(alias).merge_text(self.pk, patch)
         self._state.adding, self._state.db = False, alias
         self._remember([leaf.column for leaf in leaves])
 

@@ -17,21 +17,21 @@ from prefs.conf import Settings
 from prefs.engine import transitions
 from prefs.engine.evidence import database_now
 from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
-from prefs.engine.runs import OPEN, Control, Tally, enter_phase, guarded, resumable, take, walk
+from prefs.engine.runs import (
+    OPEN,
+    ColumnGone,
+    Control,
+    Tally,
+    enter_phase,
+    guarded,
+    resumable,
+    take,
+    walk,
+)
 from prefs.engine.states import State, current_state, last_transition
 from prefs.models import Run
 from prefs.routing import Route
 from prefs.sql import copying
-
-
-class ColumnGone(RuntimeError):
-    """There is no blob to copy or compare with."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The column was dropped, so there is no blob to copy or to compare. Run `manage.py"
-            " rollback_prefs --to mirror_off` to restore it, if that is what you want."
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

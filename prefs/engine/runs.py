@@ -24,6 +24,7 @@ from prefs.conf import Settings
 from prefs.ddl import LOCK_NOT_AVAILABLE, sqlstate
 from prefs.engine.evidence import database_now
 from prefs.engine.flips import lock_transitions
+from prefs.engine.states import State, current_state
 from prefs.models import Run
 from prefs.sql import copying
 
@@ -31,6 +32,7 @@ from prefs.sql import copying
 LOCK_TIMEOUT_MS = 50
 # Lock timeout, deadlock, a user deleted under our feet: all of them pass.
 _PASSING = (LOCK_NOT_AVAILABLE, "40P01", "23503")
+_UNDEFINED_COLUMN = "42703"
 _LONGEST_PAUSE = 1.0
 OPEN = (Run.Status.RUNNING, Run.Status.INTERRUPTED, Run.Status.FAILED)
 
@@ -43,6 +45,16 @@ class RunHeld(RuntimeError):
             f"{run} is held by {run.holder}. Its lease ends in {max(seconds, 0):.0f} s unless it"
             " is renewed: where that process is dead, run this command again then, and it"
             " resumes."
+        )
+
+
+class ColumnGone(RuntimeError):
+    """There is no blob to copy or compare with."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The column was dropped, so there is no blob to copy or to compare. Run `manage.py"
+            " rollback_prefs --to mirror_off` to restore it, if that is what you want."
         )
 
 
@@ -224,7 +236,7 @@ def walk(
 
     A chunk that meets a lock is halved and tried again; background work never makes a live
     statement the victim of a deadlock. Returns False where `control.stopped` said so.
-    Raises LeaseLost and LockUnavailable.
+    Raises LeaseLost, LockUnavailable, and ColumnGone where it was dropped meanwhile.
     """
     size, pause = control.batch_size, 0.01
     stuck_since: float | None = None
@@ -233,6 +245,8 @@ def walk(
         try:
             users = _one_batch(run, alias, settings, batch, _paced(size, control))
         except DatabaseError as error:
+            if sqlstate(error) == _UNDEFINED_COLUMN and current_state(alias) is State.DROPPED:
+                raise ColumnGone from error
             if sqlstate(error) not in _PASSING:
                 raise
             stuck_since = stuck_since or began

@@ -14,10 +14,9 @@ from django.db import connections, transaction
 
 from prefs.conf import Settings
 from prefs.engine import audit, transitions
-from prefs.engine.backfill import ColumnGone
 from prefs.engine.evidence import last_settled
 from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
-from prefs.engine.runs import LOCK_TIMEOUT_MS, Control, Tally, guarded, take, walk
+from prefs.engine.runs import LOCK_TIMEOUT_MS, ColumnGone, Control, Tally, guarded, take, walk
 from prefs.engine.states import State, current_state
 from prefs.models import Run
 from prefs.sql import copying

@@ -23,13 +23,12 @@ from prefs.ddl import LOCK_NOT_AVAILABLE, LockNotObtained, sqlstate
 from prefs.engine.archive import ArchiveKept, NoArchive
 from prefs.engine.archiving import ArchiveStale
 from prefs.engine.audit import Signature
-from prefs.engine.backfill import ColumnGone
 from prefs.engine.column import DefinitionLost
 from prefs.engine.flips import OpenTransition, StateMoved
 from prefs.engine.gates import GateRefused, NoSuchOverride
 from prefs.engine.quarantine import NotJson, Unfit
 from prefs.engine.repair import PrimaryMoved
-from prefs.engine.runs import Control, LeaseLost, LockUnavailable, Progress, RunHeld
+from prefs.engine.runs import ColumnGone, Control, LeaseLost, LockUnavailable, Progress, RunHeld
 from prefs.engine.seeding import NotSeedable
 from prefs.engine.states import OutOfOrder, UnknownState
 from prefs.managers import UnsupportedIsolation

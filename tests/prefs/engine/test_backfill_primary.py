@@ -6,9 +6,9 @@ from itertools import count
 
 import pytest
 
-from prefs.engine.backfill import ColumnGone, plan
+from prefs.engine.backfill import plan
 from prefs.engine.repair import Direction, PrimaryMoved
-from prefs.engine.runs import Progress
+from prefs.engine.runs import ColumnGone, Progress
 from prefs.engine.states import State
 from prefs.models import Run, UserPreferences
 from tests.prefs.engine.columns import VARIED

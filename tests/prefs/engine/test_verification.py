@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from prefs.engine.backfill import ColumnGone
-from prefs.engine.runs import Control
+from prefs.engine.runs import ColumnGone, Control
 from prefs.engine.states import State
 from prefs.engine.verification import verify, verify_sample
 from prefs.models import Run, UserPreferences
@@ -27,7 +26,7 @@ from tests.prefs.engine.steps import (
     take,
     verify_all,
 )
-from tests.prefs.tampering import tamper
+from tests.prefs.tampering import drop_column, tamper
 
 _BLOB = "UPDATE accounts_user SET preferences = {} WHERE id = %s"
 _ROW = "UPDATE user_preferences SET {} WHERE user_id = %s"
@@ -166,3 +165,19 @@ def test_without_the_column_there_is_nothing_to_compare(site: str) -> None:
     for work in (verify_all, lambda: verify_sample(ALIAS, 1)):
         with pytest.raises(ColumnGone):
             work()
+
+
+def test_a_column_that_is_dropped_under_it_ends_it_with_what_to_do(site: str) -> None:
+    many_users(3)
+    go(State.MIRROR_OFF)
+    told: list[Any] = []
+
+    def progress(progress: Any) -> None:
+        if not told:
+            drop_column()
+        told.append(progress)
+
+    with pytest.raises(ColumnGone, match="rollback_prefs --to mirror_off"):
+        verify(ALIAS, SOON, Control(batch_size=1, progress=progress))
+    assert len(told) == 1
+    assert Run.objects.latest("id").status == Run.Status.FAILED

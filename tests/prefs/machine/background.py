@@ -11,11 +11,11 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from prefs.engine.backfill import ColumnGone, backfill
+from prefs.engine.backfill import backfill
 from prefs.engine.flips import OpenTransition
 from prefs.engine.quarantine import Corrected, Correction, correct
 from prefs.engine.repair import Direction, PrimaryMoved
-from prefs.engine.runs import OPEN, Control
+from prefs.engine.runs import OPEN, ColumnGone, Control
 from prefs.engine.verification import verify
 from prefs.models import Run
 from tests.prefs.engine.steps import ALIAS, SOON, TESTER

@@ -8,6 +8,7 @@ import pytest
 from prefs.codec import InvalidDocument
 from prefs.models import NotificationPreferences, UserPreferences
 from prefs.rows import NotALeaf, NotARow, RowsStay
+from tests.prefs.managers import stores
 from tests.prefs.managers.stores import Place, insert_users
 
 pytestmark = pytest.mark.django_db
@@ -151,3 +152,13 @@ def test_ways_that_take_the_row_for_the_document_are_refused(table_place: Place)
     with pytest.raises(NotARow, match="merge"):
         rows.select_for_update()
     assert _document(user)["theme"] == "dark"
+
+
+def test_a_row_whose_residue_python_cannot_decode_is_loaded_and_saved(place: Place) -> None:
+    huge = '{"n": ' + "1" * 5_000
+    user = stores.insert_user(place, huge + "}")
+    stores.fill_tables([user], [huge + "}"])
+    row = UserPreferences.objects.get(pk=user)
+    row.theme = "dark"
+    row.save()
+    assert stores.primary_text(place, user) == huge + ', "theme": "dark"}'
