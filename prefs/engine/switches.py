@@ -38,6 +38,13 @@ class SwitchRefused(CommandError):
         super().__init__(str(why), returncode=4)
 
 
+def _refused(alias: str, subject: str, why: str) -> SwitchRefused:
+    """The error to raise, once it is in the audit."""
+    event, signature = audit.Event.REFUSAL, audit.signature_here()
+    audit.record_apart(alias, event, subject, signature, why=why)
+    return SwitchRefused(why)
+
+
 def turn_by_protocol(
     sender: type[models.Model],
     instance: models.Model,
@@ -54,9 +61,11 @@ def turn_by_protocol(
     if switch.name not in SWITCHES and (before is None or before.name not in SWITCHES):
         return
     if before is not None and before.name != switch.name:
-        raise SwitchRefused(
+        raise _refused(
+            using,
+            f"rename {before.name}",
             f"The switch {before.name} cannot become {switch.name}: the route of preferences is"
-            " read by the names of its two switches."
+            " read by the names of its two switches.",
         )
     if before is None:
         if not sender._default_manager.using(using).filter(name=switch.name).exists():
@@ -71,9 +80,11 @@ def refuse_deletion(
     """Receiver of pre_delete: without its row no route is known. Raises SwitchRefused."""
     switch: Any = instance
     if switch.name in SWITCHES:
-        raise SwitchRefused(
+        raise _refused(
+            using,
+            f"delete {switch.name}",
             f"The switch {switch.name} cannot be deleted while the preferences migration is"
-            " installed: without it no preference could be read or written."
+            " installed: without it no preference could be read or written.",
         )
 
 
@@ -85,9 +96,11 @@ def _put_row_back(switch: Any, alias: str) -> None:
     """A row that was missing comes back with the value it had."""
     recorded = _recorded(switch.name, alias)
     if switch.active and not recorded:
-        raise SwitchRefused(
+        raise _refused(
+            alias,
+            f"create {switch.name} on",
             f"The switch {switch.name} was off when its row was lost, so it comes back off. Create"
-            " it off, then run `manage.py advance_prefs`."
+            " it off, then run `manage.py advance_prefs`.",
         )
     switch.active = recorded
 
@@ -97,7 +110,7 @@ def _turn(name: str, active: bool, alias: str) -> None:
     way = f"turn {name} {'on' if active else 'off'}"
     control = Control(drain_timeout=_DRAIN_TIMEOUT)
     signature = audit.signature_here()
-    _refuse_transaction(alias)
+    _refuse_transaction(alias, way)
     try:
         with transitions.refusals_recorded(alias, way):
             if _contradicts_column(alias) and active == _recorded(name, alias):
@@ -117,21 +130,25 @@ def _turn(name: str, active: bool, alias: str) -> None:
     transaction.on_commit(finish, using=alias, robust=True)
 
 
-def _refuse_transaction(alias: str) -> None:
+def _refuse_transaction(alias: str, way: str) -> None:
     """Raise SwitchRefused where the transaction that is open cannot turn a switch."""
     with connections[alias].cursor() as cursor:
         cursor.execute(catalog.turner())
         level, has_turned = cursor.fetchone()
     if level != "read committed":
-        raise SwitchRefused(
+        raise _refused(
+            alias,
+            way,
             f"A switch is turned at READ COMMITTED only, so that its gates see what is so now;"
-            f" this transaction is at {level.upper()}."
+            f" this transaction is at {level.upper()}.",
         )
     # Its commit would part the routes of two writers by two switches, and lose a write.
     if has_turned:
-        raise SwitchRefused(
+        raise _refused(
+            alias,
+            way,
             "This transaction has turned a switch already, and nobody can be waited for before"
-            " it commits. Turn one switch at a time."
+            " it commits. Turn one switch at a time.",
         )
 
 

@@ -66,6 +66,20 @@ def test_a_refusal_is_recorded_with_the_gates_it_met(site: str) -> None:
     assert met == {"triggers_intact": True, "verified": False}
 
 
+def test_what_is_refused_before_any_gate_is_recorded_too(site: str) -> None:
+    assert run("rollback_prefs", "--to", "read_cutover").status == 4
+    renamed = switch(READ_TABLES)
+    renamed.name = "other"
+    for refused in (renamed.save, switch(DUAL_WRITE).delete):
+        with pytest.raises(SwitchRefused):
+            refused()
+    assert [entry.subject for entry in entries("refusal")] == [
+        "roll back to read_cutover",
+        "rename prefs_read_tables",
+        "delete prefs_dual_write",
+    ]
+
+
 @transaction.atomic
 def turn_after_a_write() -> None:
     rows("UPDATE accounts_user SET is_staff = true")

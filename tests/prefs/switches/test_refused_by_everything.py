@@ -16,6 +16,7 @@ from prefs.engine.states import State
 from prefs.engine.switches import SwitchRefused
 from prefs.models import Transition
 from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES
+from tests.prefs import scratch
 from tests.prefs.commands.running import run
 from tests.prefs.engine.steps import add_users, go, rows, state
 from tests.prefs.switches.turning import nothing_changes, switch
@@ -184,3 +185,19 @@ def test_other_switches_are_nobody_s_business(site: str) -> None:
     note.note = "ours"
     note.save()
     assert (switch(DUAL_WRITE).note, Transition.objects.count()) == ("ours", 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (("waffle_delete", "--switches", "prefs_dual_write"), "cannot be deleted"),
+        (("waffle_switch", "prefs_read_tables", "on"), "From expanded it can go to dual_write"),
+    ],
+)
+def test_waffles_own_commands_end_with_status_4(
+    site: str, command: tuple[str, ...], sentence: str
+) -> None:
+    before = rows("SELECT name, active FROM waffle_switch ORDER BY name")
+    done = scratch.manage(scratch.environment(site), *command)
+    assert (done.returncode, sentence in done.stderr) == (4, True), done.stderr
+    assert rows("SELECT name, active FROM waffle_switch ORDER BY name") == before

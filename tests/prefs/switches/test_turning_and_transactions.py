@@ -181,7 +181,7 @@ def turn_both_off() -> None:
 def test_without_that_refusal_a_write_would_be_lost(
     site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(switches, "_refuse_transaction", lambda _: None)
+    monkeypatch.setattr(switches, "_refuse_transaction", lambda *_: None)
     monkeypatch.setattr(switches, "_DRAIN_TIMEOUT", 0.1)
     [user] = add_users({})
     go(State.READ_CUTOVER)
