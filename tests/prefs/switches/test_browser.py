@@ -122,4 +122,4 @@ def test_an_operator_is_refused_turns_one_and_reads_the_audit(site: str, served:
     assert "expanded to dual_write" in found["audit"]
     assert (state(), Transition.objects.get().actor) == (State.DUAL_WRITE, ADMIN)
     events = list(AuditEntry.objects.order_by("id").values_list("event", flat=True))
-    assert events == ["refusal", "transition", "settled", "refusal"]
+    assert events == ["refusal", "refusal", "transition", "settled", "refusal"]
