@@ -112,14 +112,14 @@ class UserPreferencesManager(_RowManager):
 
     def change_texts(self, changes: Mapping[Any, str]) -> dict[Any, str | None]:
         """The same for changes that are JSON text already."""
-        keys = _keys(changes)
-        texts = [text for key, text in changes.items() if _keys([key])]
+        known = {key: text for each, text in changes.items() for key in _keys([each])}
+        keys, texts = list(known), list(known.values())
         alias = self._db or router.db_for_write(self.model)
         with _storing(keys), transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-            route = _lock_all(cursor, keys)
-            if route is None:
+            locked = lock_users(cursor, keys)
+            if locked is None:
                 return {}
-            cursor.execute(change(route), {"users": keys, "changes": texts})
+            cursor.execute(change(locked[0]), {"users": keys, "changes": texts})
             return dict(cursor.fetchall())
 
     def texts(self, user_ids: Iterable[Any]) -> dict[Any, str | None]:
@@ -176,14 +176,16 @@ def _storing(user_ids: Sequence[Any]) -> Iterator[None]:
         raise
 
 
-def _lock_all(cursor: Any, keys: Sequence[Any]) -> Route | None:
-    """Lock the rows of users in key order; the route, or None where there is none of them."""
+def lock_users(cursor: Any, keys: Sequence[Any]) -> tuple[Route, list[Any]] | None:
+    """Lock the rows of users in key order: the route, and the keys of those there are.
+
+    None where there is none of them. Raises UnsupportedIsolation and MissingSwitch.
+    """
     cursor.execute(copying.lock_users(), {"ids": list(keys)})
-    row = cursor.fetchone()
-    if row is None:
+    rows = cursor.fetchall()
+    if not rows:
         return None
-    _, dual_write, read_tables, isolation = row
-    return _route(dual_write, read_tables, isolation)
+    return _route(*rows[0][1:]), [row[0] for row in rows]
 
 
 def _route(dual_write: bool | None, read_tables: bool | None, isolation: str) -> Route:

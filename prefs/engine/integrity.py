@@ -11,7 +11,13 @@ from typing import Any
 
 from django.db import connections
 
-from prefs.engine.states import State, UnknownState, current_state, recorded_state
+from prefs.engine.states import (
+    State,
+    UnknownState,
+    current_state,
+    is_forward,
+    recorded_state,
+)
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.routing import MissingSwitch
 from prefs.sql import catalog
@@ -115,8 +121,7 @@ def _unrecorded(state: State, alias: str) -> list[Problem]:
     recorded = recorded_state(alias)
     if state is recorded:
         return []
-    order = list(State)
-    way = "rollback_prefs" if order.index(state) > order.index(recorded) else "advance_prefs"
+    way = "advance_prefs" if is_forward(state, recorded) else "rollback_prefs"
     what = f"The state is {state}, but the last transition on record led to {recorded}"
     repair = (
         "A switch or the column was changed past the guards, so no earlier verification counts."

@@ -22,10 +22,9 @@ from prefs.engine.audit import Signature
 from prefs.engine.evidence import database_now
 from prefs.engine.repair import count_users
 from prefs.engine.runs import LOCK_TIMEOUT_MS, Control, Tally, guarded, take, walk
-from prefs.managers import UnsupportedIsolation
+from prefs.managers import lock_users
 from prefs.mapping import LEAVES, inner_nodes
 from prefs.models import AuditEntry, Run
-from prefs.routing import Route
 from prefs.sql import copying
 from prefs.sql import quarantine as sql
 from prefs.sql.changes import change
@@ -241,22 +240,15 @@ def correct_users(cursor: Any, ids: Sequence[Any], correction: Correction) -> in
     under them. Where the blob is the primary the tables of all of them are made equal to it,
     so that what is in quarantine no longer leaves the list at once.
     """
-    if not ids:
+    locked = lock_users(cursor, ids) if ids else None
+    if locked is None:
         return 0
-    cursor.execute(copying.lock_users(), {"ids": list(ids)})
-    locked = cursor.fetchall()
-    if not locked:
-        return 0
-    _, dual_write, read_tables, isolation = locked[0]
-    if isolation != "read committed":
-        raise UnsupportedIsolation(isolation)
-    route = Route.of(dual_write, read_tables)
-    parameters = correction.parameters(ids=[row[0] for row in locked])
-    cursor.execute(sql.still_holders(route), parameters)
+    route, keys = locked
+    cursor.execute(sql.still_holders(route), correction.parameters(ids=keys))
     users = [row[0] for row in cursor.fetchall()]
     cursor.execute(change(route), {"users": users, "changes": [correction.change()] * len(users)})
     if not route.reads_tables:
-        cursor.execute(copying.overwrite_tables(), {"ids": parameters["ids"]})
+        cursor.execute(copying.overwrite_tables(), {"ids": keys})
     return len(users)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connections
 
+from prefs.managers import lock_users
 from prefs.routing import Route
 from prefs.sql import catalog, copying
 
@@ -49,22 +50,20 @@ def overwrite_mirror(cursor: Any, ids: Sequence[Any], direction: Direction) -> i
     """Overwrite the mirror of the users `ids`; returns how many users were locked.
 
     Takes their row locks in key order until the transaction ends. Raises PrimaryMoved, by
-    the switches that the locking statement read.
+    the switches that the locking statement read, and UnsupportedIsolation.
     """
-    if not ids:
+    locked = lock_users(cursor, ids) if ids else None
+    if locked is None:
         return 0
-    cursor.execute(copying.lock_users(), {"ids": list(ids)})
-    locked = cursor.fetchall()
-    if not locked:
-        return 0
-    direction.must_hold(Route.of(locked[0][1], locked[0][2]))
-    parameters = {"ids": [row[0] for row in locked]}
+    route, keys = locked
+    direction.must_hold(route)
+    parameters = {"ids": keys}
     if direction is Direction.FORWARD:
         cursor.execute(copying.overwrite_tables(), parameters)
     else:
         cursor.execute(copying.settle_tables(), parameters)
         cursor.execute(copying.overwrite_blob(), parameters)
-    return len(locked)
+    return len(keys)
 
 
 def differing(cursor: Any, after: Any, upto: Any) -> list[Any]:

@@ -31,6 +31,12 @@ class State(enum.StrEnum):
         return _ROUTES[self]
 
 
+def is_forward(source: State, target: State) -> bool:
+    """Whether `target` is further on the way than `source`."""
+    order = list(State)
+    return order.index(target) > order.index(source)
+
+
 _ROUTES = {
     State.EXPANDED: Route.BLOB,
     State.DUAL_WRITE: Route.BLOB_MIRRORED,
@@ -80,8 +86,7 @@ class Edge:
 
     @property
     def forward(self) -> bool:
-        order = list(State)
-        return order.index(self.target) > order.index(self.source)
+        return is_forward(self.source, self.target)
 
     def __str__(self) -> str:
         return f"{self.source} to {self.target}"
@@ -207,6 +212,15 @@ def current_state(alias: str) -> State:
     if not has_column:
         raise UnknownState(route)
     return next(state for state in State if state.route is route)
+
+
+def contradicts_column(alias: str) -> bool:
+    """Whether the switches route to a column that was dropped. Raises MissingSwitch."""
+    try:
+        current_state(alias)
+    except UnknownState:
+        return True
+    return False
 
 
 def last_transition(alias: str, **filters: object) -> Transition | None:

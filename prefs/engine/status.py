@@ -15,7 +15,7 @@ from prefs.engine.integrity import Problem, problems
 from prefs.engine.states import (
     EDGES,
     State,
-    UnknownState,
+    contradicts_column,
     current_state,
     last_transition,
     recorded_state,
@@ -109,18 +109,10 @@ def switch_repairs(alias: str) -> list[str]:
     rows = get_waffle_switch_model().objects.using(alias).filter(name__in=SWITCHES)
     found = dict(rows.values_list("name", "active"))
     wrong = [name for name in SWITCHES if name not in found]
-    if not wrong and _contradictory(alias):
+    if not wrong and contradicts_column(alias):
         wrong = [name for name in SWITCHES if found[name] != values[name]]
     return [
         f"manage.py waffle_switch {name} {'on' if values[name] else 'off'}"
         f"{'' if name in found else ' --create'}"
         for name in wrong
     ]
-
-
-def _contradictory(alias: str) -> bool:
-    try:
-        current_state(alias)
-    except UnknownState:
-        return True
-    return False

@@ -20,8 +20,10 @@ from prefs.engine.states import (
     Edge,
     State,
     UnknownState,
+    contradicts_column,
     current_state,
     edge,
+    is_forward,
     recorded_state,
 )
 from prefs.routing import SWITCHES, MissingSwitch, Route
@@ -113,7 +115,7 @@ def _turn(name: str, active: bool, alias: str) -> None:
     _refuse_transaction(alias, way)
     try:
         with transitions.refusals_recorded(alias, way):
-            if _contradicts_column(alias) and active == _recorded(name, alias):
+            if contradicts_column(alias) and active == _recorded(name, alias):
                 flips.put_back(alias, name, active, signature)
                 return
             transitions.settle_open_flip(alias, control)
@@ -152,19 +154,10 @@ def _refuse_transaction(alias: str, way: str) -> None:
         )
 
 
-def _contradicts_column(alias: str) -> bool:
-    try:
-        current_state(alias)
-    except UnknownState:
-        return True
-    return False
-
-
 def _edge_of(name: str, active: bool, alias: str) -> Edge:
     """The transition that turning one switch stands for. Raises OutOfOrder."""
     state = current_state(alias)
     values = {**dict(zip(SWITCHES, state.route.value, strict=True)), name: active}
     route = Route(tuple(values[each] for each in SWITCHES))
     target = next(each for each in State if each.route is route)
-    order = list(State)
-    return edge(state, target, forward=order.index(target) > order.index(state))
+    return edge(state, target, forward=is_forward(state, target))

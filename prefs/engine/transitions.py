@@ -23,6 +23,7 @@ from prefs.engine.states import (
     State,
     current_state,
     edge,
+    is_forward,
     last_transition,
 )
 from prefs.models import Run, Transition
@@ -159,8 +160,7 @@ def _see_through(taken: Transition, alias: str, settings: Settings, control: Con
 
 
 def _is_forward(taken: Transition) -> bool:
-    order = list(State)
-    return order.index(State(taken.to_state)) > order.index(State(taken.from_state))
+    return is_forward(State(taken.from_state), State(taken.to_state))
 
 
 def _fill(alias: str, settings: Settings, control: Control) -> Run:

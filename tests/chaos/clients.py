@@ -6,6 +6,7 @@ what it meets that no client should meet goes into its list of complaints.
 
 from __future__ import annotations
 
+import abc
 import random
 import time
 from collections.abc import Callable
@@ -31,7 +32,7 @@ THEMES = ("light", "dark", "system")
 DIGESTS = ("off", "daily", "weekly")
 
 
-class Client:
+class Client(abc.ABC):
     """One client process, in one of the slots; a new one takes the slot of one that was killed."""
 
     slot: int
@@ -70,9 +71,9 @@ class Client:
                 cursor.execute("RESET statement_timeout")
                 cursor.execute("RESET lock_timeout")
 
+    @abc.abstractmethod
     def write(self) -> None:
         """Write one or more tokens and acknowledge them."""
-        raise NotImplementedError
 
     def some_user(self) -> int:
         """The place of a user who is there."""

@@ -104,7 +104,6 @@ class Conductor:
 
     def _havoc(self, began: float, tell: Callable[[str], None]) -> None:
         plan = self.plan
-        due = dict.fromkeys(("kill", "crash", "cancel", "epoch", "tell"), began)
         every = {
             "kill": plan.kills_every,
             "crash": plan.crashes_every,
@@ -142,7 +141,7 @@ class Conductor:
         epoch = self.board.epoch
         if epoch is Epoch.RETURNED:
             epoch = self.board.epoch = Epoch.BOTH_RELEASES
-        for role in (*ROLES, Flipper, Backfiller):
+        for role in _EVERYBODY:
             kept_out = role in _PREVIOUS_ROLES and epoch is not Epoch.BOTH_RELEASES
             if role not in running and not kept_out:
                 self._spawn(role)
@@ -233,6 +232,7 @@ class Conductor:
         connection.close()
 
 
+_EVERYBODY: tuple[type[Client | Operator], ...] = (*ROLES, Flipper, Backfiller)
 _PREVIOUS_ROLES = {role for role in ROLES if role.slot in PREVIOUS}
 
 

@@ -6,6 +6,7 @@ commands call.
 
 from __future__ import annotations
 
+import abc
 import random
 import time
 from collections.abc import Callable
@@ -58,7 +59,7 @@ _EXPECTED = (
 )
 
 
-class Operator:
+class Operator(abc.ABC):
     """One operator process."""
 
     def __init__(self, folder: Path, board: Board, seed: str) -> None:
@@ -77,9 +78,9 @@ class Operator:
             except (DatabaseError, InterfaceError) as error:
                 self._endure(error)
 
+    @abc.abstractmethod
     def act(self) -> None:
         """Do one thing."""
-        raise NotImplementedError
 
     def _endure(self, error: Exception) -> None:
         state = sqlstate(error)

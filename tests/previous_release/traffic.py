@@ -9,6 +9,7 @@ unlocked read and write of the previous release loses updates by itself.
 
 from __future__ import annotations
 
+import abc
 import threading
 import time
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class Record:
         ]
 
 
-class Client:
+class Client(abc.ABC):
     """One client: its process, who reads after it, its users, and its record.
 
     `leaf` is the one with a column that this client alone sets, to its `values` in turn. The
@@ -103,17 +104,17 @@ class Client:
         leaves = {self._leaf: self._values[turn % len(self._values)]}
         return leaves if turn % 3 == 0 else {**leaves, f"{self._name} {number}": number}
 
+    @abc.abstractmethod
     def add(self, number: int, leaves: dict[str, Any]) -> int:
         """Make a user; their key."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def set_shared(self, user: int, leaves: dict[str, Any]) -> None:
         """Set leaves of a user whom others write too."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def set_owned(self, number: int, user: int, leaves: dict[str, Any]) -> None:
         """Set leaves of a user of one's own."""
-        raise NotImplementedError
 
 
 class PreviousClient(Client):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -68,18 +68,14 @@ _remembered: ContextVar[Route | None] = ContextVar("remembered", default=None)
 def a_route_that_a_process_remembers() -> Iterator[None]:
     """The route of a process's first write serves all that come after it, as a cache would."""
 
-    def remembering(lock: Callable[[Any, Any], Route | None]) -> Callable[[Any, Any], Route | None]:
-        def remember(cursor: Any, key: Any) -> Route | None:
-            route = lock(cursor, key)
-            _remembered.set(_remembered.get() or route)
-            return _remembered.get()
+    route_of = managers._route
 
-        return remember
+    def remember(*switches: Any) -> Route:
+        route = _remembered.get() or route_of(*switches)
+        _remembered.set(route)
+        return route
 
-    with ExitStack() as stack:
-        for name in ("_lock", "_lock_all"):
-            new = remembering(getattr(managers, name))
-            stack.enter_context(replaced(name, new, managers))
+    with replaced("_route", remember, managers):
         yield
 
 
