@@ -15,12 +15,13 @@ VENV_WITH = python=$$(PYTHON='$(PYTHON)' sh tools/find_python.sh) && \
 AFTERWARDS = status=$$?; $(MANAGE) embedded_postgres stop --if-unused || \
 	test $$status -ne 0 || status=1; exit $$status
 
-.PHONY: help demo test chaos lint clean venv venv-dev
+.PHONY: help demo test chaos bench lint clean venv venv-dev
 
 help: ## say what there is
 	@echo "make demo [USERS=100000]   rehearse the whole migration and the way back, with a report"
 	@echo "make test [ARGS=...]       run the tests; ARGS goes to pytest"
 	@echo "make chaos [MINUTES=15]    transitions, kills and crashes under traffic, and a checker"
+	@echo "make bench [ARGS=...]      measure a million users beside other ways to do it; an hour or two"
 	@echo "make lint                  check style, types, imports, migrations and their SQL"
 	@echo "make clean                 remove .venv, caches, and the embedded server with its data"
 	@echo "PYTHON=/path/to/python3    with any of these: the Python to use (3.11 or later)"
@@ -33,6 +34,9 @@ test: venv-dev
 
 chaos: venv-dev
 	@$(VENV) -m tests.chaos --minutes $(MINUTES) $(ARGS)
+
+bench: venv
+	@$(VENV) -m benchmarks $(ARGS)
 
 lint: venv-dev
 	$(VENV) -m ruff check .

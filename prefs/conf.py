@@ -54,6 +54,21 @@ class Settings:
     ddl_lock_timeout: timedelta = timedelta(milliseconds=250)
     """How long one try at a table lock may hold up the queue behind it."""
 
+    throttle_replication_lag: tuple[float, ...] = (10, 5)
+    """Seconds of replication lag at which background work waits, and at which it goes on."""
+
+    throttle_waiting_sessions: tuple[float, ...] = (4, 1)
+    """Sessions that wait for a batch's locks: where to wait, and where to go on."""
+
+    throttle_active_sessions: tuple[float, ...] = ()
+    """Active sessions besides the workers': where to wait, and where to go on; off unless set."""
+
+    throttle_oldest_transaction: tuple[float, ...] = (3600, 3000)
+    """Age in seconds of the oldest transaction: where to wait, and where to go on."""
+
+    throttle_callable: str = ""
+    """Dotted path of a function that takes a database alias and says why to wait, or ''."""
+
 
 def current() -> Settings:
     """The settings of this process.

@@ -16,9 +16,9 @@ from prefs import ddl
 from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.engine import audit
+from prefs.engine.batches import Control, Progress
 from prefs.engine.evidence import database_now
 from prefs.engine.flips import lock_transitions
-from prefs.engine.runs import Control, Progress
 from prefs.models import Run, Transition
 from prefs.sql import archive
 

@@ -18,20 +18,11 @@ from prefs import ddl
 from prefs.conf import Settings
 from prefs.engine import audit, column
 from prefs.engine.archive import Archive, measure
+from prefs.engine.batches import Control, guarded, walk
 from prefs.engine.evidence import database_now, last_settled
 from prefs.engine.flips import begin
+from prefs.engine.leases import Tally, close, enter_phase, open_run, renew, take
 from prefs.engine.repair import count_users
-from prefs.engine.runs import (
-    OPEN,
-    Control,
-    Tally,
-    close,
-    enter_phase,
-    guarded,
-    renew,
-    take,
-    walk,
-)
 from prefs.engine.states import Edge
 from prefs.models import Run, Transition
 from prefs.sql import archive
@@ -92,7 +83,7 @@ def drop_archived(
 
 def _take(alias: str, settings: Settings) -> Run:
     """The open archive run, where what it has copied still counts, or a new one."""
-    found = Run.objects.using(alias).filter(kind=Run.Kind.ARCHIVE, status__in=OPEN).first()
+    found = open_run(Run.Kind.ARCHIVE, alias)
     stale = found is not None and _written_since(found.started_at, alias)
     since = database_now(alias) if stale else None
     return take(Run.Kind.ARCHIVE, Run.Phase.ARCHIVE, alias, settings, since=since)
@@ -104,9 +95,12 @@ def _written_since(moment: datetime, alias: str) -> bool:
     if settled is not None and settled >= moment:
         return True
     kinds = (Run.Kind.REVERSE, Run.Kind.VERIFICATION)
-    writing = Run.objects.using(alias).filter(Q(copied__gt=0) | Q(repaired__gt=0), kind__in=kinds)
-    later = Q(started_at__gt=moment) | Q(finished_at__gt=moment) | Q(lease_until__gt=moment)
-    return writing.filter(later).exists()
+    runs = Run.objects.using(alias).filter(kind__in=kinds)
+    written = Q(copied__gt=0) | Q(repaired__gt=0)
+    written |= Q(ranges__copied__gt=0) | Q(ranges__repaired__gt=0)
+    later = Q(started_at__gt=moment) | Q(finished_at__gt=moment)
+    later |= Q(lease_until__gt=moment) | Q(ranges__lease_until__gt=moment)
+    return runs.filter(written, later).exists()
 
 
 def _archive_all(run: Run, alias: str, settings: Settings, control: Control) -> bool:

@@ -9,26 +9,22 @@ catch-up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from prefs.conf import Settings
-from prefs.engine import transitions
+from prefs.ddl import LockNotObtained
+from prefs.engine import keys, transitions
+from prefs.engine.batches import Batch, ColumnGone, Control
 from prefs.engine.evidence import database_now
+from prefs.engine.leases import OPEN, Tally, open_run, resumable
+from prefs.engine.prediction import Prediction, predict, remember
+from prefs.engine.ranges import Job, held, join
 from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
-from prefs.engine.runs import (
-    OPEN,
-    ColumnGone,
-    Control,
-    Tally,
-    enter_phase,
-    guarded,
-    resumable,
-    take,
-    walk,
-)
 from prefs.engine.states import State, current_state, last_transition
+from prefs.engine.workers import Crew
 from prefs.models import Run
 from prefs.routing import Route
 from prefs.sql import copying
@@ -43,11 +39,14 @@ class Plan:
     users: int
     phases: tuple[Run.Phase, ...]
     resumes: Run | None
+    at_work: tuple[str, ...]
+    prediction: Prediction
 
     def lines(self) -> list[str]:
         """The plan in sentences."""
         steps = {
             Run.Phase.COPY: "copy: insert the typed rows that are missing",
+            Run.Phase.KEYS: "foreign keys: put back and validated; the copy goes without them",
             Run.Phase.CATCH_UP: "catch-up: compare both stores, overwrite the mirror where"
             " they differ",
         }
@@ -56,7 +55,16 @@ class Plan:
         if Run.Phase.CATCH_UP not in self.phases:
             lines.append("no catch-up: dual-write is off, and writes go on behind the copy")
         if self.resumes:
-            lines.append(f"resumes {self.resumes}, after {self.resumes.users} users")
+            lines += self._found(self.resumes)
+        lines += self.prediction.lines()
+        return lines
+
+    def _found(self, run: Run) -> list[str]:
+        what, done = "joins" if self.at_work else "resumes", run.so_far("users")
+        lines = [f"{what} {run}, in its {run.get_phase_display()}, after {done} users"]
+        lines += [f"at work on it: {name}" for name in self.at_work]
+        if run.paused:
+            lines.append("it is paused: backfill_prefs --resume lets it go on")
         return lines
 
 
@@ -67,15 +75,22 @@ def plan(alias: str, direction: Direction) -> Plan:
         raise ColumnGone
     direction.must_hold(state.route)
     phases = [Run.Phase.COPY] if direction is Direction.FORWARD else []
+    foretold = predict(alias, direction)
+    if phases and (_keys_go_aside(state, foretold) or keys.missing(alias)):
+        phases.append(Run.Phase.KEYS)
     if state.route.mirrored or direction is Direction.REVERSE:
         phases.append(Run.Phase.CATCH_UP)
-    open_run = Run.objects.using(alias).filter(kind=_kind(direction), status__in=OPEN).first()
+    found = open_run(kind_of(direction), alias)
+    if found and not resumable(found, _since(alias, direction)):
+        found = None
     return Plan(
         direction=direction,
         route=state.route,
         users=count_users(alias),
         phases=tuple(phases),
-        resumes=open_run if open_run and resumable(open_run, _since(alias, direction)) else None,
+        resumes=found,
+        at_work=tuple(each.holder for each in held(found, alias)) if found else (),
+        prediction=foretold,
     )
 
 
@@ -85,7 +100,7 @@ def _since(alias: str, direction: Direction) -> datetime | None:
     Copied rows stay copied whatever is flipped; a comparison holds between two flips.
     """
     copying_still = Run.objects.using(alias).filter(
-        kind=_kind(direction), status__in=OPEN, phase=Run.Phase.COPY
+        kind=kind_of(direction), status__in=OPEN, phase__in=(Run.Phase.COPY, Run.Phase.KEYS)
     )
     if direction is Direction.FORWARD and copying_still.exists():
         return None
@@ -93,7 +108,8 @@ def _since(alias: str, direction: Direction) -> datetime | None:
     return last.taken_at if last else None
 
 
-def _kind(direction: Direction) -> Run.Kind:
+def kind_of(direction: Direction) -> Run.Kind:
+    """The kind of the runs of that direction."""
     return Run.Kind.BACKFILL if direction is Direction.FORWARD else Run.Kind.REVERSE
 
 
@@ -104,42 +120,55 @@ def backfill(
     control: Control,
     *,
     restart: bool = False,
+    workers: int = 1,
 ) -> Run:
-    """Run a backfill to its end, or until `control.stopped`; resumes one that is open.
+    """Run a backfill to its end, or until `control.stopped`; joins or resumes one that is open.
 
-    Settles an open flip first. Raises PrimaryMoved, ColumnGone, RunHeld, LeaseLost and
-    LockUnavailable. Locks as `overwrite_mirror`, for one batch at a time.
+    Settles an open flip first. Raises PrimaryMoved, ColumnGone, RunHeld, LeaseLost,
+    LockUnavailable and UserRefused. Locks as `overwrite_mirror`, for one batch at a time.
     """
     transitions.settle_open_flip(alias, control)
     planned = plan(alias, direction)
     since = database_now(alias) if restart else _since(alias, direction)
-    run = take(_kind(direction), planned.phases[0], alias, settings, since=since)
-
-    def work() -> bool:
-        for phase in planned.phases[_index(planned.phases, run.phase) :]:
-            if run.phase != phase:
-                enter_phase(run, alias, phase)
-            batch = _batch(phase, direction)
-            if not walk(run, alias, settings, control, batch, planned.users):
-                return False
-        return True
-
-    return guarded(run, alias, work)
+    kind, rival = kind_of(direction), kind_of(direction.opposite)
+    run = join(kind, planned.phases[0], alias, settings, since=since, rival=rival)
+    remember(run, alias, planned.prediction)
+    if run.phase == Run.Phase.COPY and _keys_go_aside(current_state(alias), planned.prediction):
+        _put_keys_aside(alias, settings, control)
+    job = _job(alias, direction, planned.users, settings, control)
+    return Crew(run, alias, settings, control, job).work(workers)
 
 
-def _index(phases: tuple[Run.Phase, ...], phase: str) -> int:
-    found = [index for index, each in enumerate(phases) if each == phase]
-    return found[0] if found else 0
+def _keys_go_aside(state: State, foretold: Prediction) -> bool:
+    return state is State.EXPANDED and foretold.rows >= keys.WORTH_IT
 
 
-def _batch(phase: Run.Phase, direction: Direction) -> Any:
-    if phase is Run.Phase.COPY:
-        return _copy
+def _put_keys_aside(alias: str, settings: Settings, control: Control) -> None:
+    try:
+        keys.put_aside(alias, settings, control.clock)
+    except LockNotObtained as error:
+        control.notice(f"{error} The foreign keys stay, and the copy takes longer.")
+
+
+def _job(alias: str, direction: Direction, users: int, settings: Settings, control: Control) -> Job:
+    def batch(phase: str) -> Batch:
+        return _copy if phase == Run.Phase.COPY else catch_up
 
     def catch_up(cursor: Any, after: Any, upto: Any) -> Tally:
         return _catch_up(cursor, after, upto, direction)
 
-    return catch_up
+    def next_phase(phase: str) -> Run.Phase | None:
+        if phase == Run.Phase.COPY and keys.missing(alias):
+            return Run.Phase.KEYS
+        # Asked when the copy is done: a flip may have switched the mirror on meanwhile.
+        copied = phase != Run.Phase.CATCH_UP and current_state(alias).route.mirrored
+        return Run.Phase.CATCH_UP if copied else None
+
+    def put_keys_back() -> None:
+        keys.put_back(alias, settings, control.clock)
+
+    chores: dict[str, Callable[[], None]] = {Run.Phase.KEYS: put_keys_back}
+    return Job(batch=batch, next_phase=next_phase, total=users, chores=chores)
 
 
 def _copy(cursor: Any, after: Any, upto: Any) -> Tally:

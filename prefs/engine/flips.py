@@ -20,7 +20,8 @@ from prefs.conf import Settings
 from prefs.engine import audit
 from prefs.engine.audit import Signature
 from prefs.engine.evidence import database_now
-from prefs.engine.gates import Finding, GateRefused, evaluate
+from prefs.engine.findings import Finding
+from prefs.engine.gates import GateRefused, evaluate
 from prefs.engine.states import Edge, State, current_state, last_transition
 from prefs.models import Transition
 from prefs.routing import DUAL_WRITE, READ_TABLES

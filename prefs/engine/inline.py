@@ -8,8 +8,8 @@ from django.db import connections
 
 from prefs import conf
 from prefs.engine.backfill import backfill
+from prefs.engine.batches import Control
 from prefs.engine.repair import Direction
-from prefs.engine.runs import Control
 from prefs.engine.states import State, current_state
 from prefs.sql import catalog
 

@@ -20,13 +20,20 @@ from prefs.engine.states import (
 )
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.routing import MissingSwitch
-from prefs.sql import catalog
+from prefs.sql import catalog, installed, planned
 from prefs.sql.functions import FUNCTIONS
-from prefs.sql.triggers import capture_triggers, functions, guard_triggers
+from prefs.sql.trigger_functions import functions
+from prefs.sql.triggers import capture_triggers, guard_triggers
 
 REINSTALL = (
     "`manage.py sqlmigrate prefs 0003 | manage.py dbshell`, and the same with 0005, then"
     " `manage.py verify_prefs`: what was written meanwhile may be in one store alone"
+)
+
+
+KEYS_BACK = (
+    "`manage.py backfill_prefs`: a copy of many users goes without the foreign keys, and puts"
+    " them back at its end"
 )
 
 
@@ -45,15 +52,15 @@ def wrong_tables(alias: str) -> list[str]:
     """What of the typed tables and of the functions on the way is not as expand made it."""
     wrong: list[str] = []
     for table in (USER_TABLE, NOTIFICATION_TABLE):
-        expected = catalog.expected_objects(table)
-        actual = dict(_rows(alias, catalog.actual_objects(), {"table": table}))
+        expected = installed.expected_objects(table)
+        actual = dict(_rows(alias, installed.actual_objects(), {"table": table}))
         wrong += [f"{table}: no {name}" for name in expected.keys() - actual.keys()]
         wrong += [
             f"{table}: {name} is {definition!r}"
             for name, definition in actual.items()
             if expected.get(name, "" if not name.startswith("index") else definition) != definition
         ]
-    return sorted(wrong + _wrong_functions(alias, FUNCTIONS))
+    return sorted(wrong + _wrong_functions(alias, FUNCTIONS | planned.functions()))
 
 
 def wrong_triggers(alias: str, *, has_column: bool) -> list[str]:
@@ -68,7 +75,7 @@ def wrong_triggers(alias: str, *, has_column: bool) -> list[str]:
     found = {
         (table, name): definition if enabled else "disabled"
         for table, name, definition, enabled in _rows(
-            alias, catalog.installed_triggers(), {"tables": tables}
+            alias, installed.installed_triggers(), {"tables": tables}
         )
     }
     wrong = [f"{table}: no trigger {name}" for table, name in expected.keys() - found.keys()]
@@ -83,7 +90,7 @@ def wrong_triggers(alias: str, *, has_column: bool) -> list[str]:
 def _wrong_functions(alias: str, made: dict[str, str]) -> list[str]:
     found = {
         name: (body, traits)
-        for name, body, traits in _rows(alias, catalog.function_bodies(), {"names": list(made)})
+        for name, body, traits in _rows(alias, installed.function_bodies(), {"names": list(made)})
     }
     return [
         f"function {name} is not ours"
@@ -94,7 +101,7 @@ def _wrong_functions(alias: str, made: dict[str, str]) -> list[str]:
 
 def _body_and_traits(create: str) -> tuple[str, list[str]]:
     head, body, _ = create.split("$function$")
-    return body, [trait for trait in catalog.FUNCTION_TRAITS if trait in head]
+    return body, [trait for trait in installed.FUNCTION_TRAITS if trait in head]
 
 
 def problems(alias: str) -> list[Problem]:
@@ -108,12 +115,16 @@ def problems(alias: str) -> list[Problem]:
     else:
         found += _unrecorded(state, alias)
         has_column = state is not State.DROPPED
-    repair = f"Run {REINSTALL}."
-    found += [Problem(what=what, repair=repair) for what in wrong_tables(alias)]
-    found += [
-        Problem(what=what, repair=repair) for what in wrong_triggers(alias, has_column=has_column)
-    ]
+    wrong = [*wrong_tables(alias), *wrong_triggers(alias, has_column=has_column)]
+    found += [Problem(what=what, repair=f"Run {remedy_for([what])}.") for what in wrong]
     return found
+
+
+def remedy_for(wrong: list[str]) -> str:
+    """What to run where these are wrong: the backfill, if all that is missing are its keys."""
+    keys = [installed.foreign_key_name(table) for table in (USER_TABLE, NOTIFICATION_TABLE)]
+    of_keys = [what for what in wrong if any(key in what for key in keys)]
+    return KEYS_BACK if wrong and of_keys == wrong else REINSTALL
 
 
 def _unrecorded(state: State, alias: str) -> list[Problem]:

@@ -28,6 +28,11 @@ class Direction(enum.Enum):
         """The direction that leaves from the primary of `route`."""
         return cls.REVERSE if route.reads_tables else cls.FORWARD
 
+    @property
+    def opposite(self) -> Direction:
+        """The other one."""
+        return Direction.REVERSE if self is Direction.FORWARD else Direction.FORWARD
+
     def must_hold(self, route: Route) -> None:
         """Raise PrimaryMoved unless this direction still leaves from the primary."""
         if Direction.of(route) is not self:

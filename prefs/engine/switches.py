@@ -15,7 +15,7 @@ from django.db import connections, models, transaction
 
 from prefs import conf
 from prefs.engine import audit, flips, transitions
-from prefs.engine.runs import Control
+from prefs.engine.batches import Control
 from prefs.engine.states import (
     Edge,
     State,

@@ -13,9 +13,12 @@ from typing import Any
 
 from prefs.conf import Settings
 from prefs.engine import archiving, audit, column, flips
-from prefs.engine.gates import Finding, GateRefused, NoSuchOverride, evaluate
+from prefs.engine.batches import Control
+from prefs.engine.findings import Finding
+from prefs.engine.gates import GateRefused, NoSuchOverride, evaluate
+from prefs.engine.leases import Tally
+from prefs.engine.ranges import Job, join
 from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
-from prefs.engine.runs import Control, Tally, guarded, take, walk
 from prefs.engine.states import (
     Action,
     Edge,
@@ -26,6 +29,7 @@ from prefs.engine.states import (
     is_forward,
     last_transition,
 )
+from prefs.engine.workers import Crew
 from prefs.models import Run, Transition
 
 REFUSALS = (GateRefused, NoSuchOverride, OutOfOrder, flips.StateMoved, flips.OpenTransition)
@@ -171,16 +175,14 @@ def _fill(alias: str, settings: Settings, control: Control) -> Run:
     """
     last = last_transition(alias)
     since = last.taken_at if last else None
-    run = take(Run.Kind.REVERSE, Run.Phase.COPY, alias, settings, since=since)
+    run = join(Run.Kind.REVERSE, Run.Phase.COPY, alias, settings, since=since)
 
     def batch(cursor: Any, after: Any, upto: Any) -> Tally:
         ids = differing(cursor, after, upto)
         return Tally(copied=overwrite_mirror(cursor, ids, Direction.REVERSE))
 
-    def work() -> bool:
-        return walk(run, alias, settings, control, batch, count_users(alias))
-
-    return guarded(run, alias, work)
+    job = Job(batch=lambda _: batch, next_phase=lambda _: None, total=count_users(alias))
+    return Crew(run, alias, settings, control, job).work(1)
 
 
 def _unsettled(alias: str) -> Transition | None:

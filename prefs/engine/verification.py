@@ -14,10 +14,13 @@ from django.db import connections, transaction
 
 from prefs.conf import Settings
 from prefs.engine import audit, transitions
+from prefs.engine.batches import LOCK_TIMEOUT_MS, ColumnGone, Control
 from prefs.engine.evidence import last_settled
+from prefs.engine.leases import Tally
+from prefs.engine.ranges import Job, join
 from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
-from prefs.engine.runs import LOCK_TIMEOUT_MS, ColumnGone, Control, Tally, guarded, take, walk
 from prefs.engine.states import State, current_state
+from prefs.engine.workers import Crew
 from prefs.models import Run
 from prefs.sql import copying
 
@@ -40,17 +43,19 @@ def verify(
     *,
     repair: bool = False,
     report: Report = lambda _: None,
+    workers: int = 1,
 ) -> Run:
-    """Compare all users, or go on with an interrupted comparison that still counts.
+    """Compare all users, or join or resume a comparison that still counts.
 
-    `report` gets the keys of users that differ. With `repair` the mirror of each is
-    overwritten from the primary under the user's row lock. Settles an open flip first.
-    Raises ColumnGone, RunHeld, LeaseLost, LockUnavailable.
+    `report` gets the keys of users that differ, from each worker's thread. With `repair` the
+    mirror of each is overwritten from the primary under the user's row lock. Settles an open
+    flip first.
+    Raises ColumnGone, RunHeld, LeaseLost, LockUnavailable and UserRefused.
     """
     transitions.settle_open_flip(alias, control)
     direction = Direction.of(_state(alias).route)
     since = last_settled(alias)
-    run = take(Run.Kind.VERIFICATION, Run.Phase.COMPARE, alias, settings, since=since)
+    run = join(Run.Kind.VERIFICATION, Run.Phase.COMPARE, alias, settings, since=since)
 
     def batch(cursor: Any, after: Any, upto: Any) -> Tally:
         ids = differing(cursor, after, upto)
@@ -58,8 +63,8 @@ def verify(
         repaired = overwrite_mirror(cursor, ids, direction) if repair else 0
         return Tally(differing=len(ids), repaired=repaired)
 
-    total = count_users(alias)
-    guarded(run, alias, lambda: walk(run, alias, settings, control, batch, total))
+    job = Job(batch=lambda _: batch, next_phase=lambda _: None, total=count_users(alias))
+    run = Crew(run, alias, settings, control, job).work(workers)
     if repair:
         _record_repair(alias, direction, run=run.pk, users=run.users, repaired=run.repaired)
     return run

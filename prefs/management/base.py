@@ -11,7 +11,6 @@ import contextlib
 import json
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,14 +22,18 @@ from prefs.ddl import LOCK_NOT_AVAILABLE, LockNotObtained, sqlstate
 from prefs.engine.archive import ArchiveKept, NoArchive
 from prefs.engine.archiving import ArchiveStale
 from prefs.engine.audit import Signature
+from prefs.engine.batches import ColumnGone, Control, LockUnavailable, UserRefused
 from prefs.engine.column import DefinitionLost
+from prefs.engine.corrections import Unfit
 from prefs.engine.flips import OpenTransition, StateMoved
 from prefs.engine.gates import GateRefused, NoSuchOverride
-from prefs.engine.quarantine import NotJson, Unfit
+from prefs.engine.leases import LeaseLost, RunHeld
+from prefs.engine.orders import NoOpenRun
+from prefs.engine.quarantine import NotJson
 from prefs.engine.repair import PrimaryMoved
-from prefs.engine.runs import ColumnGone, Control, LeaseLost, LockUnavailable, Progress, RunHeld
 from prefs.engine.seeding import NotSeedable
 from prefs.engine.states import OutOfOrder, UnknownState
+from prefs.management.progress import ProgressLine
 from prefs.managers import UnsupportedIsolation
 from prefs.models import Run
 from prefs.rehearsal.scratch import NoSuchDatabase, SitesOwnDatabase
@@ -62,6 +65,8 @@ _STATUS: dict[type[Exception], int] = {
     DefinitionLost: 1,
     NoArchive: 1,
     LockUnavailable: 1,
+    UserRefused: 1,
+    NoOpenRun: 1,
     LockNotObtained: 1,
     InvalidDocument: 1,
     NoSuchDatabase: 1,
@@ -81,9 +86,8 @@ class Stop:
         return self.signal is not None
 
     def status(self, run: Run) -> int:
-        """The exit status of a run: by its signal where it was interrupted, else 0."""
-        interrupted = run.status == Run.Status.INTERRUPTED
-        return 128 + (self.signal or signal.SIGINT) if interrupted else 0
+        """The exit status of a run: by its signal where it was left before its end, else 0."""
+        return 0 if run.status == Run.Status.DONE else 128 + (self.signal or signal.SIGINT)
 
     @contextlib.contextmanager
     def listening(self, stderr: OutputWrapper) -> Iterator[None]:
@@ -101,46 +105,6 @@ class Stop:
         finally:
             for number, previous in before.items():
                 signal.signal(number, previous)
-
-
-class ProgressLine:
-    """One live line on a terminal, a plain line every few seconds elsewhere."""
-
-    def __init__(self, stderr: Any, verbosity: int) -> None:
-        self._out = stderr
-        self._live = bool(getattr(stderr, "isatty", lambda: False)())
-        self._every = 0.1 if self._live else 5.0
-        self._told = self._began = time.monotonic()
-        self._phase, self._first = "", 0
-        self._quiet = verbosity == 0
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if progress.phase != self._phase:
-            self._phase, self._first, self._began = progress.phase, progress.users, now
-        if self._quiet or now - self._told < self._every:
-            return
-        self._told = now
-        text = self._text(progress, now)
-        self._out.write(f"\r{text:<78}" if self._live else text, ending="" if self._live else "\n")
-
-    def _text(self, progress: Progress, now: float) -> str:
-        rate = (progress.users - self._first) / max(now - self._began, 0.001)
-        shown = f"{rate:.0f}/s" if rate > 0 else "rate unknown"
-        share = min(1.0, progress.users / progress.total) if progress.total else 1.0
-        left = max(0, progress.total - progress.users)
-        eta = f"{left / rate:.0f} s left" if rate > 0 else "time left unknown"
-        note = f", {progress.note}" if progress.note else ""
-        counted = "found" if progress.phase == Run.Phase.CORRECT else "differing"
-        return (
-            f"{progress.phase}: {progress.users} users, {share:.0%}, {shown}, {eta},"
-            f" {progress.differing} {counted}{note}"
-        )
-
-    def end(self) -> None:
-        """Leave the live line standing and go on below it."""
-        if self._live and not self._quiet:
-            self._out.write("")
 
 
 class PrefsCommand(BaseCommand, abc.ABC):

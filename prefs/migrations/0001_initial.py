@@ -212,6 +212,16 @@ class Migration(migrations.Migration):
             name="Run",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("cursor", models.TextField(null=True)),
+                ("users", models.BigIntegerField(default=0)),
+                ("copied", models.BigIntegerField(default=0)),
+                ("differing", models.BigIntegerField(default=0)),
+                ("repaired", models.BigIntegerField(default=0)),
+                ("batches", models.BigIntegerField(default=0)),
+                ("retries", models.BigIntegerField(default=0)),
+                ("token", models.BigIntegerField(default=1)),
+                ("holder", models.TextField()),
+                ("lease_until", models.DateTimeField(null=True)),
                 (
                     "kind",
                     models.TextField(
@@ -242,6 +252,7 @@ class Migration(migrations.Migration):
                     models.TextField(
                         choices=[
                             ("copy", "copy"),
+                            ("keys", "foreign keys"),
                             ("catch_up", "catch-up"),
                             ("compare", "compare"),
                             ("archive", "archive"),
@@ -249,19 +260,14 @@ class Migration(migrations.Migration):
                         ]
                     ),
                 ),
-                ("cursor", models.TextField(null=True)),
-                ("users", models.BigIntegerField(default=0)),
-                ("copied", models.BigIntegerField(default=0)),
-                ("differing", models.BigIntegerField(default=0)),
-                ("repaired", models.BigIntegerField(default=0)),
-                ("batches", models.BigIntegerField(default=0)),
-                ("retries", models.BigIntegerField(default=0)),
-                ("token", models.BigIntegerField(default=1)),
-                ("holder", models.TextField()),
                 ("error", models.TextField(default="")),
+                ("paused", models.BooleanField(default=False)),
+                ("stopping", models.BooleanField(default=False)),
+                ("max_rate", models.IntegerField(null=True)),
+                ("target_ms", models.IntegerField(null=True)),
+                ("figures", models.JSONField(default=dict)),
                 ("started_at", models.DateTimeField()),
                 ("phase_began_at", models.DateTimeField()),
-                ("lease_until", models.DateTimeField(null=True)),
                 ("finished_at", models.DateTimeField(null=True)),
             ],
             options={
@@ -273,6 +279,34 @@ class Migration(migrations.Migration):
                         name="prefs_run_one_open_of_a_kind",
                     )
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Range",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("cursor", models.TextField(null=True)),
+                ("users", models.BigIntegerField(default=0)),
+                ("copied", models.BigIntegerField(default=0)),
+                ("differing", models.BigIntegerField(default=0)),
+                ("repaired", models.BigIntegerField(default=0)),
+                ("batches", models.BigIntegerField(default=0)),
+                ("retries", models.BigIntegerField(default=0)),
+                ("token", models.BigIntegerField(default=1)),
+                ("holder", models.TextField()),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("upto", models.TextField()),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="ranges",
+                        to="prefs.run",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "prefs_range",
             },
         ),
         migrations.CreateModel(

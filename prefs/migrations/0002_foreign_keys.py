@@ -8,27 +8,16 @@ from django.db import migrations
 
 from prefs.ddl import LockedSQL
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
-from prefs.sql.catalog import foreign_key_name
-from prefs.sql.names import ARCHIVE_TABLE, names, quote
+from prefs.sql.keys import add_key, drop_key, validate_key
+from prefs.sql.names import ARCHIVE_TABLE
 
 
 def _add(table: str) -> LockedSQL:
-    n = names()
-    return LockedSQL(
-        # Dropped first where an earlier try got this far and no further.
-        sql=f"ALTER TABLE {quote(table)} DROP CONSTRAINT IF EXISTS"
-        f" {quote(foreign_key_name(table))}, ADD CONSTRAINT {quote(foreign_key_name(table))}"
-        f" FOREIGN KEY (user_id) REFERENCES {n.users} ({n.key})"
-        " ON DELETE CASCADE ON UPDATE CASCADE NOT VALID",
-        reverse_sql=f"ALTER TABLE {quote(table)} DROP CONSTRAINT IF EXISTS {quote(foreign_key_name(table))}",
-    )
+    return LockedSQL(sql=add_key(table), reverse_sql=drop_key(table))
 
 
 def _validate(table: str) -> LockedSQL:
-    return LockedSQL(
-        sql=f"ALTER TABLE {quote(table)} VALIDATE CONSTRAINT {quote(foreign_key_name(table))}",
-        reverse_sql=LockedSQL.noop,
-    )
+    return LockedSQL(sql=validate_key(table), reverse_sql=LockedSQL.noop)
 
 
 class Migration(migrations.Migration):

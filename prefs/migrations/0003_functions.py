@@ -3,8 +3,9 @@
 from django.db import migrations
 
 from prefs.ddl import BoundedLocks
+from prefs.sql import planned
 from prefs.sql.functions import ARGUMENTS, FUNCTIONS
-from prefs.sql.triggers import functions
+from prefs.sql.trigger_functions import functions
 
 
 class Migration(migrations.Migration):
@@ -18,6 +19,13 @@ class Migration(migrations.Migration):
                 reverse_sql=f"DROP FUNCTION IF EXISTS {name}({ARGUMENTS[name]})",
             )
             for name, create in FUNCTIONS.items()
+        ),
+        *(
+            migrations.RunSQL(
+                sql=create,
+                reverse_sql=f"DROP FUNCTION IF EXISTS {name}({planned.signatures()[name]})",
+            )
+            for name, create in planned.functions().items()
         ),
         # Trigger functions run as their owner; a temporary table must not stand in for one of
         # ours, so temporary schemas come last in their search path.

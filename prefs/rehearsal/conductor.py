@@ -24,8 +24,8 @@ from prefs.engine import seeding
 from prefs.engine.archiving import ArchiveInterrupted
 from prefs.engine.audit import Signature
 from prefs.engine.backfill import backfill
+from prefs.engine.batches import Control
 from prefs.engine.repair import Direction
-from prefs.engine.runs import Control
 from prefs.engine.states import State
 from prefs.engine.status import quarantined
 from prefs.engine.transitions import take_transition

@@ -14,12 +14,13 @@ from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql.documents import columns_of, marked, switch, upsert
 from prefs.sql.expressions import any_leaf_fits, document, same, typed
 from prefs.sql.names import names, quote
+from prefs.sql.signals import WORKER
 
 
-def key_range(alias: str) -> str:
+def key_range(alias: str, column: str | None = None) -> str:
     """The condition that a user's key is after `after` (where that is given) and up to `upto`."""
     n = names()
-    key = f"{alias}.{n.key}"
+    key = f"{alias}.{column or n.key}"
     return (
         f"(%(after)s::{n.key_type} IS NULL OR {key} > %(after)s::{n.key_type})"
         f" AND {key} <= %(upto)s::{n.key_type}"
@@ -27,21 +28,30 @@ def key_range(alias: str) -> str:
 
 
 def batch_settings() -> str:
-    """Settings of a batch's transaction: `lock_timeout`, and no plan that reads a table whole.
+    """Settings of a batch's transaction: its name, `lock_timeout`, no scan of a whole table.
 
-    A batch is a few users by key, so an index is right whatever the planner's statistics say.
+    A batch is a few users by key, so an index is right whatever the planner's statistics say,
+    and so is a join that reads each range once, however few rows they make it expect.
+    Its commit need not wait for the disk: its cursor is in the same transaction, so a crash
+    of the server takes both back, and the commit that ends the run waits for all of them.
     """
-    return """SELECT set_config('lock_timeout', %(lock_timeout)s, true),
-    set_config('enable_seqscan', 'off', true)"""
+    return f"""SELECT set_config('lock_timeout', %(lock_timeout)s, true),
+    set_config('enable_seqscan', 'off', true), set_config('enable_nestloop', 'off', true),
+    set_config('synchronous_commit', 'off', true),
+    set_config('application_name', '{WORKER}', true)"""
 
 
 @cache
 def chunk_end() -> str:
-    """The last key and the size of the next `size` users after key `after`: one row."""
+    """The last key and the size of the next `size` users after `after`, up to `last`: one row.
+
+    Without `after` from the first user, without `last` to the end.
+    """
     n = names()
     return f"""WITH c AS (
       SELECT u.{n.key} AS key FROM {n.users} u
-      WHERE %(after)s::{n.key_type} IS NULL OR u.{n.key} > %(after)s::{n.key_type}
+      WHERE (%(after)s::{n.key_type} IS NULL OR u.{n.key} > %(after)s::{n.key_type})
+      AND (%(last)s::{n.key_type} IS NULL OR u.{n.key} <= %(last)s::{n.key_type})
       ORDER BY u.{n.key} LIMIT %(size)s)
     SELECT (SELECT c.key FROM c ORDER BY c.key DESC LIMIT 1), (SELECT count(*) FROM c)"""
 
@@ -52,21 +62,23 @@ def copy_missing() -> str:
 
     (user rows, notification rows, dual_write, read_tables). The statement itself names the
     switches, so a flip's drain waits for it; where the tables are the primary by then it
-    copies nothing.
+    copies nothing. A row that somebody else adds at the same time breaks the statement
+    (23505), which is cheaper, over all, than to look for it before every row.
     """
     n = names()
     inserts = [
         f"""INSERT INTO {quote(table)} (user_id, {", ".join(columns_of(table))})
     SELECT t.user_id, {", ".join(f"t.{column}" for column in columns_of(table))} FROM typed t
-    WHERE {marked()} ON CONFLICT (user_id) DO NOTHING RETURNING user_id"""
-        for table in (USER_TABLE, NOTIFICATION_TABLE)
+    WHERE {marked()} AND NOT t.{has} RETURNING user_id"""
+        for table, has in ((USER_TABLE, "has_user"), (NOTIFICATION_TABLE, "has_notification"))
     ]
     return f"""WITH source AS (
-      SELECT u.{n.key} AS user_id, u.{n.blob} AS doc {joined()}
+      SELECT u.{n.key} AS user_id, u.{n.blob} AS doc, p.user_id IS NOT NULL AS has_user,
+        n.user_id IS NOT NULL AS has_notification {_joined_by_range()}
       WHERE {key_range("u")} AND NOT {switch(READ_TABLES)}
       AND (p.user_id IS NULL OR n.user_id IS NULL)
       ORDER BY u.{n.key}),
-    typed AS MATERIALIZED ({typed("source")}),
+    typed AS MATERIALIZED ({typed("source", "has_user", "has_notification")}),
     user_row AS ({inserts[0]}),
     notification_row AS ({inserts[1]})
     SELECT (SELECT count(*) FROM user_row), (SELECT count(*) FROM notification_row),
@@ -157,6 +169,18 @@ def joined() -> str:
     return f"FROM {n.users} u{lookups}"
 
 
+def _joined_by_range() -> str:
+    """Users of a key range and which of their typed rows are there, by three index scans."""
+    n = names()
+    rows = "".join(
+        f"""
+      LEFT JOIN (SELECT r.user_id FROM {table} r WHERE {key_range("r", "user_id")}) {alias}
+        ON {alias}.user_id = u.{n.key}"""
+        for table, alias in ((n.user_table, "p"), (n.notification_table, "n"))
+    )
+    return f"FROM {n.users} u{rows}"
+
+
 @cache
 def difference() -> str:
     """Users of a key range whose two stores differ, in key order: (user id).
@@ -165,7 +189,7 @@ def difference() -> str:
     or where the residue holds a leaf that belongs in its column.
     """
     n = names()
-    return f"""SELECT u.{n.key} {joined()} WHERE {key_range("u")} AND ({_differs()})
+    return f"""SELECT u.{n.key} {joined()} WHERE {key_range("u")} AND ({differs()})
     ORDER BY u.{n.key}"""
 
 
@@ -174,10 +198,11 @@ def difference_of() -> str:
     """The same for the users `ids`, wherever their keys are."""
     n = names()
     return f"""SELECT u.{n.key} {joined()}
-    WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND ({_differs()}) ORDER BY u.{n.key}"""
+    WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND ({differs()}) ORDER BY u.{n.key}"""
 
 
-def _differs() -> str:
+def differs() -> str:
+    """Whether the stores of a user of `joined` differ."""
     n = names()
     return f"""NOT ({same(document("p", "n"), f"u.{n.blob}")}) OR {_unsettled()}"""
 

@@ -1,5 +1,7 @@
 """What the managers run: one statement to read, and two to write.
 
+The two large ones stand in functions (see `planned`), so that a session plans each once.
+
 A write is a locking statement and then a writing statement, in one transaction. The
 locking statement names both switch rows and takes the user's row lock. The writing
 statement is a later one on purpose: after waiting for a lock PostgreSQL refreshes the
@@ -32,6 +34,8 @@ from prefs.sql.expressions import (
 )
 from prefs.sql.functions import BLOB_MISSING, DOCUMENT_TEXT, MERGE_PATCH, SWITCH_MISSING
 from prefs.sql.names import names, quote
+
+READ = "prefs_read"
 
 
 def switch(name: str) -> str:
@@ -94,6 +98,12 @@ def read() -> str:
 
     The text is NULL for SQL NULL, and where it cannot be built, which `printable` tells.
     """
+    return f"SELECT * FROM {READ}(%(ids)s::{names().key_type}[])"
+
+
+@cache
+def reading() -> str:
+    """The statement that `read` stands for."""
     n = names()
     return f"""SELECT d.key, d.dual_write, d.read_tables, d.body,
       d.doc IS NULL OR d.body IS NOT NULL
@@ -128,6 +138,21 @@ MERGE = f"{MERGE_PATCH}(stored.doc, %(input)s::jsonb)"
 @cache
 def write(route: Route, incoming: str) -> str:
     """Write the document of the locked `user`: (text, refused leaves or NULL, size, written).
+
+    As `writing` does for that route and way of making the new document.
+    """
+    given = f"%(user)s::{names().key_type}, %(input)s, %(unknown)s::text[], %(max_bytes)s"
+    return f"SELECT * FROM {writer(route, incoming)}({given})"
+
+
+def writer(route: Route, incoming: str) -> str:
+    """The name of the function that holds such a writing statement."""
+    return f"prefs_{'merge' if incoming == MERGE else 'replace'}_{route.name.lower()}"
+
+
+@cache
+def writing(route: Route, incoming: str) -> str:
+    """The statement that `write` stands for.
 
     Takes `user`, `input` (JSON text), `unknown` (dotted leaves whose new value failed a
     test that PostgreSQL cannot make) and `max_bytes`. Where a leaf is refused, or the text
@@ -227,18 +252,25 @@ def columns_of(table: str) -> tuple[str, ...]:
 
 
 def upsert(table: str, source: str) -> str:
-    """A full-row upsert of `source` (aliased s), which leaves equal rows unwritten."""
+    """A full-row upsert of `source` (aliased s), which leaves equal rows unwritten.
+
+    They are looked for first, in a snapshot that is taken under the user's row lock: to meet
+    them as a conflict would lock them, and write that to the WAL.
+    """
     columns = columns_of(table)
     old = ", ".join(f"d.{column}" for column in columns)
     new = ", ".join(f"excluded.{column}" for column in columns)
+    stored = ", ".join(f"x.{column}" for column in columns)
+    given = ", ".join(f"s.{column}" for column in columns)
     return f"""INSERT INTO {quote(table)} AS d (user_id, {", ".join(columns)})
-    SELECT s.user_id, {", ".join(f"s.{column}" for column in columns)} FROM {source}
-    WHERE {marked()}
+    SELECT s.user_id, {given} FROM {source}
+    WHERE {marked()} AND NOT EXISTS (SELECT FROM {quote(table)} x
+      WHERE x.user_id = s.user_id AND record_image_eq(ROW({stored}), ROW({given})) OFFSET 0)
     ON CONFLICT (user_id) DO UPDATE SET {", ".join(f"{c} = excluded.{c}" for c in columns)}
     WHERE NOT record_image_eq(ROW({old}), ROW({new})) RETURNING 1"""
 
 
-def _is_wanted(leaf: Leaf) -> str:
+def is_wanted(leaf: Leaf) -> str:
     """What follows a typed value to ask whether it wants messages."""
     return f" IN ({', '.join(map(literal, leaf.wanted))})" if leaf.wanted else ""
 
@@ -252,7 +284,7 @@ def audience(leaf: Leaf) -> str:
     """
     n = names()
     value = typed_value(leaf.domain, f"({n.blob} #> {path_literal(leaf.path)})")
-    wants = f"({value}){_is_wanted(leaf)}"
+    wants = f"({value}){is_wanted(leaf)}"
     blob = f"(SELECT {wants} FROM {n.users} x WHERE x.{n.key} = u.{n.key})"
     after = f"(%(after)s::{n.key_type} IS NULL OR {{key}} > %(after)s::{n.key_type})"
     return f"""WITH r AS MATERIALIZED (SELECT {switch(DUAL_WRITE)} AS dual_write,
@@ -261,7 +293,7 @@ def audience(leaf: Leaf) -> str:
     UNION ALL
     (SELECT a.user_id, NULL, NULL FROM (
       (SELECT n.user_id FROM {n.notification_table} n
-        WHERE (SELECT r.read_tables FROM r) AND n.{quote(leaf.column)}{_is_wanted(leaf)}
+        WHERE (SELECT r.read_tables FROM r) AND n.{quote(leaf.column)}{is_wanted(leaf)}
         AND {after.format(key="n.user_id")} ORDER BY n.user_id LIMIT %(limit)s)
       UNION ALL
       (SELECT u.{n.key} FROM {n.users} u {_gone()}

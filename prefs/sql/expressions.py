@@ -82,12 +82,14 @@ def _alias(node: Node) -> str:
     return quote("_".join(("at", *node.path)))
 
 
-def typed(source: str) -> str:
+def typed(source: str, *carried: str) -> str:
     """A SELECT of (user_id, typed columns, residue) for `source`, a table (user_id, doc).
 
-    The OFFSET 0 keep each stage computed once: PostgreSQL would otherwise fold a stage
-    into every place that names it, and extract the same leaf again for each.
+    Columns of `source` that are `carried` come along. The OFFSET 0 keep each stage computed
+    once: PostgreSQL would otherwise fold a stage into every place that names it, and extract
+    the same leaf again for each.
     """
+    kept = "".join(f", s.{quote(column)}" for column in carried)
     objects = ", ".join(f"{_at('s.doc', node.path)} AS {_alias(node)}" for node in inner_nodes())
     parent = {leaf.dotted: _alias(node) for node in inner_nodes() for leaf in node.leaves}
     columns = ",\n      ".join(
@@ -98,7 +100,7 @@ def typed(source: str) -> str:
     return f"""SELECT t.*, {_residue(TREE)} AS {quote(RESIDUE_COLUMN)}
     FROM (SELECT o.*,
       {columns}
-      FROM (SELECT s.user_id, {objects} FROM {source} s OFFSET 0) o OFFSET 0) t"""
+      FROM (SELECT s.user_id{kept}, {objects} FROM {source} s OFFSET 0) o OFFSET 0) t"""
 
 
 def _residue(node: Node) -> str:

@@ -76,6 +76,10 @@ class Board:
         """Whether the user is there and nobody is about to delete them."""
         return bool(self._alive[place])
 
+    def population(self) -> int:
+        """How many users are there."""
+        return sum(self._alive[: self.used])
+
     def set_alive(self, place: int, alive: bool) -> None:
         """Say so before a user is deleted, and after one was created."""
         self._alive[place] = int(alive)

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 from prefs.engine import gates
-from prefs.engine.gates import Finding, Inquiry
+from prefs.engine.conditions import CONDITIONS
+from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.states import Gate
 from tests.prefs.interleavings.protocols import replaced
 from tests.prefs.interleavings.registry import PROTOCOLS
@@ -20,8 +21,8 @@ def _blind(inquiry: Inquiry) -> Finding:
 
 @contextmanager
 def _broken(name: str) -> Iterator[None]:
-    blinded = {**gates._GATES, Gate.TRIGGERS_INTACT: _blind}
-    with replaced("_GATES", blinded, gates), PROTOCOLS[name].patch():
+    blinded = {**CONDITIONS, Gate.TRIGGERS_INTACT: _blind}
+    with replaced("CONDITIONS", blinded, gates), PROTOCOLS[name].patch():
         yield
 
 

@@ -30,6 +30,8 @@ _FROZEN = "55000"
 
 THEMES = ("light", "dark", "system")
 DIGESTS = ("off", "daily", "weekly")
+# Whatever chance has it: a run in which everybody is gone would write nothing more.
+_FEWEST = 500
 
 
 class Client(abc.ABC):
@@ -286,9 +288,10 @@ class Newcomers(Client):
     slot = 7
 
     def write(self) -> None:
-        if self.random.random() < 0.5 and self.board.used < self.board.places:
-            self._create()
-        else:
+        if self.random.random() < 0.5:
+            if self.board.used < self.board.places:
+                self._create()
+        elif self.board.population() > _FEWEST:
             self._delete()
 
     def _create(self) -> None:

@@ -32,6 +32,8 @@ USERS = 2_000
 _TICK = 0.01
 _TOLD = 3
 _EPOCH_SECONDS = 6.0
+# More users than are ever created in a second.
+_BIRTHS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ class Conductor:
         self.plan = plan
         self.server = server
         self.folder = folder
-        self.board = Board(folder / "board", USERS * 3)
+        self.board = Board(folder / "board", USERS * 3 + round(_BIRTHS * plan.seconds))
         self.random = random.Random(plan.seed)
         self.totals = Totals(seed=plan.seed)
         self.children: dict[int, type[Client | Operator]] = {}

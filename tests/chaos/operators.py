@@ -23,10 +23,11 @@ from prefs.ddl import LockNotObtained, sqlstate
 from prefs.engine.archiving import ArchiveStale
 from prefs.engine.audit import Signature
 from prefs.engine.backfill import backfill
+from prefs.engine.batches import ColumnGone, Control, LockUnavailable
 from prefs.engine.flips import OpenTransition, StateMoved
 from prefs.engine.gates import GateRefused
+from prefs.engine.leases import LeaseLost, RunHeld
 from prefs.engine.repair import Direction, PrimaryMoved
-from prefs.engine.runs import ColumnGone, Control, LeaseLost, LockUnavailable, RunHeld
 from prefs.engine.states import EDGES, OutOfOrder, State, current_state
 from prefs.engine.transitions import take_transition
 from prefs.engine.verification import verify

@@ -43,6 +43,7 @@ _CATALOGS = {
 _OWN = 16384
 _RECORDS = (
     "prefs_run",
+    "prefs_range",
     "prefs_transition",
     "prefs_audit",
     "prefs_archive",

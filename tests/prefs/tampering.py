@@ -10,7 +10,8 @@ from django.db import connection, transaction
 
 from prefs.routing import SWITCHES, Route
 from prefs.sql import catalog
-from prefs.sql.triggers import TURNING, capture_triggers
+from prefs.sql.trigger_functions import TURNING
+from prefs.sql.triggers import capture_triggers
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from prefs.mapping import (
     Shape,
     WholeNumber,
 )
-from prefs.sql import catalog, expressions
+from prefs.sql import expressions, installed
 from tests.prefs.exactness import insert_users
 
 pytestmark = pytest.mark.django_db
@@ -211,7 +211,7 @@ def test_a_row_needs_its_user_goes_with_it_and_follows_its_key(cursor: Any, tabl
 
 
 def actual_objects(cursor: Any, table: str) -> dict[str, str]:
-    cursor.execute(catalog.actual_objects(), {"table": table})
+    cursor.execute(installed.actual_objects(), {"table": table})
     return dict(cursor.fetchall())
 
 
@@ -219,7 +219,7 @@ def actual_objects(cursor: Any, table: str) -> dict[str, str]:
 def test_the_database_has_exactly_the_objects_that_the_gate_expects(
     cursor: Any, table: str
 ) -> None:
-    assert actual_objects(cursor, table) == catalog.expected_objects(table)
+    assert actual_objects(cursor, table) == installed.expected_objects(table)
 
 
 @pytest.mark.parametrize(
@@ -245,4 +245,4 @@ def test_the_database_has_exactly_the_objects_that_the_gate_expects(
 )
 def test_an_object_that_was_altered_is_noticed(cursor: Any, change: str) -> None:
     cursor.execute(change)
-    assert any(actual_objects(cursor, t) != catalog.expected_objects(t) for t in TABLES)
+    assert any(actual_objects(cursor, t) != installed.expected_objects(t) for t in TABLES)

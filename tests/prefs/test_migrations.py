@@ -35,7 +35,7 @@ KEYS = """SELECT conrelid::regclass::text, pg_get_constraintdef(oid), convalidat
   FROM pg_constraint WHERE contype = 'f' AND confrelid = 'accounts_user'::regclass
   AND conrelid::regclass::text LIKE '%preferences' ORDER BY 1"""
 CASCADES = "FOREIGN KEY (user_id) REFERENCES accounts_user(id) ON UPDATE CASCADE ON DELETE CASCADE"
-TOUCH = b"UPDATE accounts_user SET last_name = last_name || 'x'"
+TOUCH = b"UPDATE accounts_user SET last_name = CASE last_name WHEN 'x' THEN 'y' ELSE 'x' END"
 
 
 @pytest.fixture
@@ -126,15 +126,12 @@ def test_the_database_cascades_by_itself(expanded: str) -> None:
     assert rows("SELECT count(*) FROM user_preferences, notification_preferences") == [(0,)]
 
 
-def slowest_write(session: scratch.Session, until_done: Future[Any]) -> float:
-    """The longest that a short write took while the other went on."""
-    clock, slowest = Clock(), 0.0
-    while not until_done.done():
-        began = clock.now()
+def write_until_done(session: scratch.Session, done: Future[Any]) -> None:
+    """Write while the other goes on. Raises LockNotAvailable where a write waited for 2 s."""
+    session.execute("SET lock_timeout = '2s'")
+    while not done.done():
         session.execute(TOUCH.replace(b"accounts_user", b"accounts_user AS u") + b" WHERE id = 2")
-        slowest = max(slowest, clock.now() - began)
-        clock.sleep(0.005)
-    return slowest
+        Clock().sleep(0.005)
 
 
 def test_a_long_writer_makes_it_try_again_and_no_other_writer_waits_long(old_site: str) -> None:
@@ -152,14 +149,13 @@ def test_a_long_writer_makes_it_try_again_and_no_other_writer_waits_long(old_sit
             "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'"
         )
         until(lambda: value(waiting) > 0, 20)
-        stopping = in_thread(lambda: Clock().sleep(0.6))
-        slowest = slowest_write(short, stopping)
+        # Longer than a writer here would wait behind DDL that queued without a limit.
+        write_until_done(short, in_thread(lambda: Clock().sleep(3)))
         assert not migrating.done()
         long.execute("COMMIT")
-        slowest = max(slowest, slowest_write(short, migrating))
+        write_until_done(short, migrating)
     outcome = migrating.result(30)
     assert (outcome.returncode, outcome.stderr) == (0, "")
-    assert slowest < 0.35
     assert all(validated for _, _, validated in rows(KEYS))
 
 

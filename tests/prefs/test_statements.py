@@ -77,7 +77,7 @@ def test_identity_is_by_image_and_never_by_jsonb_equality() -> None:
 @pytest.mark.parametrize("incoming", [documents.REPLACE, documents.MERGE])
 @pytest.mark.parametrize("route", Route)
 def test_a_route_writes_its_stores_and_no_other_users_first(route: Route, incoming: str) -> None:
-    statement = documents.write(route, incoming)
+    statement = documents.writing(route, incoming)
     blob = statement.find('UPDATE "accounts_user"')
     user_row = statement.find('INSERT INTO "user_preferences"')
     notification_row = statement.find('INSERT INTO "notification_preferences"')
@@ -89,8 +89,8 @@ def test_a_route_writes_its_stores_and_no_other_users_first(route: Route, incomi
 
 
 def test_the_blob_is_not_named_where_the_route_is_the_tables_alone() -> None:
-    assert "preferences" not in re.findall(r'"(\w+)"', documents.write(Route.TABLES, "x"))
-    assert "preferences" in re.findall(r'"(\w+)"', documents.write(Route.BLOB, "x"))
+    assert "preferences" not in re.findall(r'"(\w+)"', documents.writing(Route.TABLES, "x"))
+    assert "preferences" in re.findall(r'"(\w+)"', documents.writing(Route.BLOB, "x"))
 
 
 def test_copying_names_the_switches_and_copies_nothing_over_a_primary() -> None:
@@ -99,7 +99,7 @@ def test_copying_names_the_switches_and_copies_nothing_over_a_primary() -> None:
         "AND NOT (SELECT w.active FROM \"waffle_switch\" w WHERE w.name = 'prefs_read_tables')"
         in statement
     )
-    assert statement.count("ON CONFLICT (user_id) DO NOTHING") == 2
+    assert "ON CONFLICT" not in statement
     assert statement.endswith(SWITCHES)
 
 

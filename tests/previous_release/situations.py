@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from prefs.engine.runs import Control
+from prefs.engine.batches import Control
 from prefs.engine.states import Gate, State
 from prefs.engine.transitions import take_transition
 from prefs.models import Transition

@@ -13,7 +13,8 @@ import pytest
 from prefs.engine import flips
 from prefs.engine.states import State
 from prefs.sql.documents import is_marked
-from prefs.sql.triggers import CAPTURE, capture_triggers, functions
+from prefs.sql.trigger_functions import CAPTURE, functions
+from prefs.sql.triggers import capture_triggers
 from tests.prefs.managers.stores import query
 from tests.prefs.tampering import turn
 from tests.prefs.triggers.altered import alter_function, alter_trigger

@@ -5,9 +5,12 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from prefs import conf
-from prefs.engine import backfill
+from prefs.engine import backfill, prediction
+from prefs.engine.prediction import megabytes
 from prefs.engine.repair import Direction
-from prefs.management.base import PrefsCommand, Stop, positive
+from prefs.engine.throttle import Watch
+from prefs.management.base import PrefsCommand, Stop
+from prefs.management.running import add_running, give_order, is_order, paced
 from prefs.models import Run
 
 
@@ -17,12 +20,7 @@ class Command(PrefsCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--reverse", action="store_true", help="copy the tables to the blob")
-        parser.add_argument(
-            "--batch-size", type=positive, default=1_000, metavar="N", help="users in a batch"
-        )
-        parser.add_argument(
-            "--max-rate", type=positive, metavar="N", help="at most N users a second"
-        )
+        add_running(parser)
         parser.add_argument("--dry-run", action="store_true", help="say what would be done")
         parser.add_argument(
             "--restart", action="store_true", help="begin anew instead of resuming an open run"
@@ -30,33 +28,55 @@ class Command(PrefsCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
         direction = Direction.REVERSE if options["reverse"] else Direction.FORWARD
+        if is_order(options):
+            return give_order(backfill.kind_of(direction), self.alias, options)
         if options["dry_run"]:
             plan = backfill.plan(self.alias, direction)
             return {"dry_run": True, "plan": plan.lines()}, plan.lines(), 0
-        stop = Stop()
-        control = self.control(stop, batch_size=options["batch_size"], max_rate=options["max_rate"])
         for line in backfill.plan(self.alias, direction).lines():
             self.say(line)
-        with stop.listening(self.stderr):
+        stop, settings = Stop(), conf.current()
+        with stop.listening(self.stderr), Watch(self.alias, settings) as throttle:
             run = backfill.backfill(
-                self.alias, direction, conf.current(), control, restart=options["restart"]
+                self.alias,
+                direction,
+                settings,
+                self.control(stop, throttle=throttle, **paced(options)),
+                restart=options["restart"],
+                workers=options["workers"],
             )
         self.progress.end()
-        return run_figures(run), run_lines(run), stop.status(run)
+        took = prediction.outcome(run, self.alias)
+        return {**run_figures(run), **took}, run_lines(run) + _took(took), stop.status(run)
 
 
 def run_figures(run: Run) -> dict[str, Any]:
     """A run as JSON."""
-    names = ("status", "phase", "users", "copied", "differing", "repaired", "batches", "retries")
-    return {"run": run.pk, "kind": run.kind, **{name: getattr(run, name) for name in names}}
+    counters = ("users", "copied", "differing", "repaired", "batches", "retries")
+    figures = {"run": run.pk, "kind": run.kind, "status": run.status, "phase": run.phase}
+    return {**figures, **{counter: run.so_far(counter) for counter in counters}}
 
 
 def run_lines(run: Run) -> list[str]:
     """A run in sentences."""
+    did = run_figures(run)
     lines = [
-        f"{run} {run.status}: {run.copied} users copied, {run.differing} differing,"
-        f" {run.repaired} overwritten, {run.batches} batches, {run.retries} retries."
+        f"{run} {run.status}: {did['copied']} users copied, {did['differing']} differing,"
+        f" {did['repaired']} overwritten, {did['batches']} batches, {did['retries']} retries."
     ]
     if run.status == Run.Status.INTERRUPTED:
         lines.append("It was interrupted; run the same command again and it resumes.")
+    if run.status == Run.Status.RUNNING:
+        lines.append("Other workers go on with it; run the same command again to join them.")
     return lines
+
+
+def _took(took: dict[str, Any]) -> list[str]:
+    if not took:
+        return []
+    return [
+        f"Tables grew by {megabytes(took['table_bytes'])}"
+        f" (foretold {megabytes(took['predicted_table_bytes'])}); all sessions wrote"
+        f" {megabytes(took['wal_bytes'])} of WAL since it began"
+        f" (foretold {megabytes(took['predicted_wal_bytes'])})."
+    ]

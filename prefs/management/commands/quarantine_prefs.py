@@ -10,7 +10,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from prefs import conf
 from prefs.engine import quarantine
-from prefs.engine.quarantine import EXPECTED, Correction, Entry, Selection, shown
+from prefs.engine.corrections import Correction, correct, must_fit
+from prefs.engine.quarantine import EXPECTED, Entry, Selection, shown
 from prefs.management.base import PrefsCommand, Stop, positive
 from prefs.mapping import LEAVES
 from prefs.models import Run
@@ -90,7 +91,7 @@ class Command(PrefsCommand):
             return self._preview(correction)
         stop = Stop()
         with stop.listening(self.stderr):
-            done = quarantine.correct(
+            done = correct(
                 self.alias,
                 correction,
                 conf.current(),
@@ -108,7 +109,7 @@ class Command(PrefsCommand):
 
     def _preview(self, correction: Correction) -> tuple[dict[str, Any], list[str], int]:
         if correction.new is not None:
-            quarantine.must_fit(self.alias, correction.leaf, correction.new)
+            must_fit(self.alias, correction.leaf, correction.new)
         users = sum(count.users for count in quarantine.counts(self.alias, correction))
         first = quarantine.listed(self.alias, correction, limit=_PREVIEWED)
         new = "taken out" if correction.result is None else shown(correction.result)

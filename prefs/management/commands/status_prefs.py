@@ -87,7 +87,10 @@ def _lines(found: Status) -> list[str]:
     if found.runs:
         lines.append("runs")
     lines += _indented(
-        [f"{run} {run.status}, {run.phase}, {run.users} users, {run.holder}" for run in found.runs]
+        [
+            f"{run} {run.status}, {run.phase}, {run.so_far('users')} users, {run.holder}"
+            for run in found.runs
+        ]
     )
     return lines
 

@@ -6,8 +6,10 @@ from django.core.management.base import CommandParser
 
 from prefs import conf
 from prefs.engine import verification
+from prefs.engine.throttle import Watch
 from prefs.management.base import ATTENTION, PrefsCommand, Stop, positive
 from prefs.management.commands.backfill_prefs import run_figures
+from prefs.management.running import add_running, give_order, is_order, paced
 from prefs.models import Run
 
 _LISTED = 20
@@ -25,7 +27,11 @@ class Command(PrefsCommand):
             "--sample", type=positive, metavar="N", help="only about N users, taken at random"
         )
 
+        add_running(parser)
+
     def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+        if is_order(options):
+            return give_order(Run.Kind.VERIFICATION, self.alias, options)
         if options["sample"]:
             return self._sample(options)
         listed: list[Any] = []
@@ -33,14 +39,15 @@ class Command(PrefsCommand):
         def report(ids: list[Any]) -> None:
             listed.extend(ids[: _LISTED - len(listed)])
 
-        stop = Stop()
-        with stop.listening(self.stderr):
+        stop, settings = Stop(), conf.current()
+        with stop.listening(self.stderr), Watch(self.alias, settings) as throttle:
             run = verification.verify(
                 self.alias,
-                conf.current(),
-                self.control(stop),
+                settings,
+                self.control(stop, throttle=throttle, **paced(options)),
                 repair=options["repair"],
                 report=report,
+                workers=options["workers"],
             )
         self.progress.end()
         status = stop.status(run) or (ATTENTION if run.differing else 0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from prefs.sql.triggers import TURNING
+from prefs.sql.trigger_functions import TURNING
 from tests.prefs.managers.stores import query
 
 _MARKS = ("prefs.writing", "prefs.cascading", TURNING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prefs.engine.gates import Finding
+from prefs.engine.findings import Finding
 from prefs.engine.states import Gate, State
 from tests.prefs import scratch
 from tests.prefs.callers.bouncer import Bouncer, bouncing, needs_bouncer

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from prefs.engine.states import State
 from prefs.models import Run
+from tests.prefs.commands.processes import cut_up
 from tests.prefs.commands.running import run
 from tests.prefs.engine.refusals import records
 from tests.prefs.engine.steps import add_users, differences, go, many_users, part_blob, rows, value
@@ -15,9 +18,14 @@ def test_it_copies_and_says_how_much(site: str) -> None:
     many_users(5)
     outcome = run("backfill_prefs", "--batch-size", "2")
     assert (outcome.status, differences()) == (0, [])
-    assert outcome.out == (
-        f"{Run.objects.get()} done: 5 users copied, 0 differing, 0 overwritten, 3 batches,"
-        " 0 retries.\n"
+    did, took = outcome.out.splitlines()
+    ended = r"done: 5 users copied, 0 differing, 0 overwritten, [345] batches, 0 retries\."
+    assert re.fullmatch(f"{Run.objects.get()} {ended}", did)
+    figure = r"[\d,]+\.\d MB"
+    assert re.fullmatch(
+        rf"Tables grew by {figure} \(foretold {figure}\); all sessions wrote {figure} of WAL since"
+        rf" it began \(foretold {figure}\)\.",
+        took,
     )
     assert outcome.err.startswith("blob to tables, about 5 users, route BLOB\n1. copy: ")
 
@@ -26,7 +34,8 @@ def test_as_json_it_is_one_object_and_progress_stays_on_stderr(site: str) -> Non
     many_users(5)
     go(State.DUAL_WRITE)
     outcome = run("backfill_prefs", "--json")
-    assert outcome.json == {
+    measured = {"table_bytes", "wal_bytes", "predicted_table_bytes", "predicted_wal_bytes"}
+    assert {key: outcome.json[key] for key in outcome.json.keys() - measured} == {
         "run": Run.objects.get().pk,
         "kind": "backfill",
         "status": "done",
@@ -38,6 +47,7 @@ def test_as_json_it_is_one_object_and_progress_stays_on_stderr(site: str) -> Non
         "batches": 2,
         "retries": 0,
     }
+    assert measured < outcome.json.keys()
     assert "2. catch-up: " in outcome.err
 
 
@@ -90,15 +100,13 @@ def test_without_the_column_it_is_refused(site: str) -> None:
     assert "rollback_prefs --to mirror_off" in outcome.err
 
 
-def test_it_is_refused_while_another_runs(site: str) -> None:
+def test_a_restart_is_refused_while_another_runs(site: str) -> None:
     many_users(1)
+    cut_up(1)
     rows(
-        "INSERT INTO prefs_run (kind, status, phase, users, copied, differing, repaired, batches,"
-        " retries, token, holder, error, started_at, phase_began_at, lease_until)"
-        " VALUES ('backfill', 'running', 'copy', 0, 0, 0, 0, 0, 0, 1, 'pid 7 on elsewhere', '',"
-        " now(), now(), now() + interval '9 s')"
+        "UPDATE prefs_range SET holder = 'pid 7 on elsewhere', lease_until = now() + interval '9 s'"
     )
-    outcome = run("backfill_prefs", "--json")
+    outcome = run("backfill_prefs", "--restart", "--json")
     assert (outcome.status, outcome.json["status"]) == (5, 5)
     assert "is held by pid 7 on elsewhere. Its lease ends in 9 s" in outcome.json["error"]
 

@@ -149,15 +149,16 @@ def test_status_shows_whom_an_open_transition_waits_for(site: str) -> None:
 
 def test_no_writer_is_stalled_while_it_waits(site: str) -> None:
     early, other = add_users({}, {})
-    drain = ("advance_prefs", "--drain-timeout", "1.5")
+    drain = ("advance_prefs", "--drain-timeout", "3")
+    # A write that waited for the drain would be refused, however slow the machine is.
+    rows("SET lock_timeout = '1s'")
     with writing(site, early), scratch.start(scratch.environment(site), *drain) as draining:
         until(Transition.objects.exists, 20)
-        longest, number = 0.0, 0
+        number = 0
         while draining.poll() is None:
-            began = time.monotonic()
             UserPreferences.objects.merge(other, {"n": number})
-            longest, number = max(longest, time.monotonic() - began), number + 1
+            number += 1
     assert draining.returncode == 1
     assert number > 100
-    assert longest < 0.5, f"a write took {longest:.3f} s"
+    rows("RESET lock_timeout")
     assert UserPreferences.objects.document(other) == {"n": number - 1}

@@ -10,6 +10,7 @@ from prefs.clock import Clock
 from prefs.engine.states import State
 from prefs.models import Run, Transition
 from tests.prefs import scratch
+from tests.prefs.commands.processes import at_work
 from tests.prefs.commands.running import run
 from tests.prefs.engine.columns import VARIED, definition
 from tests.prefs.engine.steps import (
@@ -46,7 +47,7 @@ def alone() -> bool:
 
 
 def assert_finished_by_rollback(texts: list[str | None], definition_: object) -> None:
-    until(lambda: value("SELECT max(lease_until) > clock_timestamp() FROM prefs_run") is not True)
+    until(lambda: at_work() == 0)
     outcome = run("rollback_prefs", "--json")
     assert (outcome.status, outcome.json["state"]) == (0, "mirror_off")
     assert not Transition.objects.filter(settled_at=None).exists()

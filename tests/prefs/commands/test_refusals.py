@@ -11,6 +11,7 @@ from prefs.engine.states import State
 from prefs.models import Run, Transition
 from prefs.routing import DUAL_WRITE
 from tests.prefs import scratch
+from tests.prefs.commands.processes import cut_up
 from tests.prefs.commands.running import run
 from tests.prefs.engine.refusals import records
 from tests.prefs.engine.steps import add_users, go, rows, state, until, value
@@ -121,9 +122,9 @@ def test_of_two_processes_that_advance_at_once_one_is_refused(site: str) -> None
 
 def test_a_run_that_is_held_is_status_5(site: str) -> None:
     add_users({"theme": "dark"})
-    run("backfill_prefs")
-    rows("UPDATE prefs_run SET status = 'running', lease_until = now() + interval '9 s'")
-    outcome = scratch.manage(scratch.environment(site), "backfill_prefs")
+    cut_up(1)
+    rows("UPDATE prefs_range SET lease_until = now() + interval '30 s'")
+    outcome = scratch.manage(scratch.environment(site), "backfill_prefs", "--restart")
     assert outcome.returncode == 5
     assert "Its lease ends in" in outcome.stderr
 

@@ -11,9 +11,10 @@ import pytest
 from pytest_django import Settings as DjangoSettings
 
 from prefs.engine.states import State
-from prefs.models import Run, Transition
+from prefs.models import Transition
 from tests.prefs import scratch
 from tests.prefs.commands.ledger import Ledger
+from tests.prefs.commands.processes import at_work, counted, under_way
 from tests.prefs.commands.running import run
 from tests.prefs.engine.steps import (
     copy_all,
@@ -77,7 +78,7 @@ def go_back(ledger: Ledger) -> None:
 def go_forth(ledger: Ledger) -> None:
     """What was done before the way back does no harm to a second way forward."""
     for command in ("advance_prefs", "backfill_prefs", "verify_prefs", "advance_prefs"):
-        until(lambda: not value("SELECT count(*) FROM prefs_run WHERE lease_until > now()"))
+        until(lambda: at_work() == 0)
         assert run(command).status == 0
         ledger.write_all()
     assert state() is State.READ_CUTOVER
@@ -93,7 +94,7 @@ def test_during_a_backfill(site: str, here: State, killed: bool) -> None:
     reverse = ["--reverse"] if here is State.READ_CUTOVER else []
     slowly = ("--batch-size", "5", "--max-rate", "60")
     with running(site, "backfill_prefs", *reverse, *slowly) as process:
-        until(lambda: Run.objects.filter(status="running", batches__gt=0).exists(), 20)
+        until(under_way, 20)
         ledger.write_all()
         assert run("rollback_prefs").status == 0
         ledger.write_all()
@@ -106,7 +107,7 @@ def test_during_a_backfill(site: str, here: State, killed: bool) -> None:
 
 SLOW = """CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
   $$BEGIN PERFORM pg_sleep(1); RETURN NEW; END$$;
-  CREATE TRIGGER slow BEFORE UPDATE ON prefs_run FOR EACH ROW WHEN (new.batches = %d)
+  CREATE TRIGGER slow BEFORE UPDATE ON prefs_range FOR EACH ROW WHEN (new.batches = %d)
   EXECUTE FUNCTION slow()"""
 SLEEPS = """SELECT count(*) FROM pg_stat_activity
   WHERE wait_event = 'PgSleep' AND datname = current_database()"""
@@ -125,7 +126,7 @@ def test_during_a_verification_that_repairs(site: str, here: State, killed: bool
         ledger.write_all()
         if not killed:
             assert ended(process) in (0, 3)
-    rows("DROP TRIGGER slow ON prefs_run")
+    rows("DROP TRIGGER slow ON prefs_range")
     go_back(ledger)
     go_forth(ledger)
 
@@ -220,12 +221,12 @@ def test_during_the_restore_of_the_column_and_after_it_was_killed(site: str) -> 
         ledger.write(min(ledger.expected))
         process.kill()
         process.wait()
-    rows("DROP TRIGGER slow ON prefs_run")
-    assert Run.objects.get(kind="reverse").users == 1_000
+    rows("DROP TRIGGER slow ON prefs_range")
+    assert counted() == 500
     assert (state(), Transition.objects.filter(settled_at=None).count()) == (State.MIRROR_OFF, 1)
     ledger.write_all()
     ledger.assert_nothing_is_lost()
-    until(lambda: not value("SELECT count(*) FROM prefs_run WHERE lease_until > now()"))
+    until(lambda: at_work() == 0)
     assert run("rollback_prefs").status == 0
     assert state() is State.MIRROR_OFF
     go_back(ledger)

@@ -9,7 +9,8 @@ import pytest
 from django.db import transaction
 
 from prefs.conf import Settings
-from prefs.engine.gates import Finding, GateRefused, evaluate
+from prefs.engine.findings import Finding
+from prefs.engine.gates import GateRefused, evaluate
 from prefs.engine.states import Gate, State, edge
 from prefs.models import Transition
 from tests.prefs.engine.steps import ALIAS, ORDER, SOON, rows, state, take

@@ -18,8 +18,8 @@ from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.engine.audit import Signature
 from prefs.engine.backfill import backfill
+from prefs.engine.batches import Control, Progress
 from prefs.engine.repair import Direction
-from prefs.engine.runs import Control
 from prefs.engine.states import EDGES, State, current_state
 from prefs.engine.transitions import take_transition
 from prefs.engine.verification import verify
@@ -128,6 +128,22 @@ def copy_all() -> Run:
 def run_once(direction: Direction = Direction.FORWARD, **control: Any) -> Run:
     """A backfill with such a control."""
     return backfill(ALIAS, direction, SOON, Control(**control))
+
+
+def stops_after(batches: int, batch_size: int = 1) -> Control:
+    """An operator who stops a run after so many batches; by its clock they take no time."""
+    done: list[Progress] = []
+
+    def told(progress: Progress) -> None:
+        if not progress.note:
+            done.append(progress)
+
+    return Control(
+        batch_size=batch_size,
+        clock=FakeClock(),
+        progress=told,
+        stopped=lambda: len(done) >= batches,
+    )
 
 
 def counters(run: Run) -> tuple[int, ...]:

@@ -13,8 +13,8 @@ from django.db import DatabaseError
 
 from prefs.clock import Clock
 from prefs.engine.archive import ArchiveKept, Check, NoArchive, check, remove
+from prefs.engine.batches import Control
 from prefs.engine.integrity import wrong_triggers
-from prefs.engine.runs import Control
 from prefs.engine.states import State
 from prefs.models import AuditEntry
 from prefs.sql import archive

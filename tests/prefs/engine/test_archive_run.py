@@ -14,8 +14,9 @@ from django.db.models import F
 from prefs.ddl import LockNotObtained
 from prefs.engine.archive import NoArchive, check, recorded
 from prefs.engine.archiving import ArchiveInterrupted, ArchiveStale
+from prefs.engine.batches import Control, Progress
 from prefs.engine.gates import GateRefused
-from prefs.engine.runs import Control, LeaseLost, Progress
+from prefs.engine.leases import LeaseLost
 from prefs.engine.states import State
 from prefs.models import AuditEntry, Run, Transition, UserPreferences
 from prefs.sql import archive

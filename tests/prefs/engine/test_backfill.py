@@ -8,14 +8,15 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from prefs.engine.backfill import backfill
+from prefs.engine.batches import Control, Progress
 from prefs.engine.repair import Direction
-from prefs.engine.runs import Control, Progress
 from prefs.engine.states import State
-from prefs.models import Run, UserPreferences
+from prefs.models import Range, Run, UserPreferences
 from tests.prefs.engine.columns import VARIED
 from tests.prefs.engine.steps import (
     ALIAS,
     SOON,
+    FakeClock,
     add_users,
     counters,
     differences,
@@ -24,6 +25,7 @@ from tests.prefs.engine.steps import (
     rows,
     run_once,
     set_blob,
+    stops_after,
     take,
     value,
     verify_all,
@@ -39,7 +41,7 @@ XMIN = (
 
 def test_it_copies_every_kind_of_blob_exactly_and_counts_exactly(site: str) -> None:
     add_users(*VARIED)
-    run = run_once(batch_size=4)
+    run = run_once(batch_size=4, clock=FakeClock())
     total = len(VARIED)
     assert counters(run) == (total, total, 0, 0, -(-total // 4))
     assert (run.status, run.phase, run.retries, run.error) == ("done", "copy", 0, "")
@@ -120,8 +122,7 @@ def test_it_resumes_where_it_was_interrupted_with_exact_counts(site: str) -> Non
     many_users(25)
     ids = set()
     for _ in range(30):
-        looks = count()
-        run = run_once(batch_size=4, stopped=lambda looks=looks: next(looks) >= 1)
+        run = one_batch_more()
         ids.add(run.pk)
         if run.status == Run.Status.DONE:
             break
@@ -131,15 +132,14 @@ def test_it_resumes_where_it_was_interrupted_with_exact_counts(site: str) -> Non
 
 
 def one_batch_more() -> Run:
-    looks = count()
-    return run_once(batch_size=4, stopped=lambda: next(looks) >= 1)
+    return backfill(ALIAS, FORWARD, SOON, stops_after(1, batch_size=4))
 
 
 def test_a_flip_under_an_open_copy_costs_nothing_of_copy_or_catch_up(site: str) -> None:
     many_users(12)
     begun = one_batch_more()
     take(State.DUAL_WRITE)
-    seen = [one_batch_more() for _ in range(7)]
+    seen = [one_batch_more() for _ in range(6)]
     assert {run.pk for run in seen} == {begun.pk}
     assert [run.status for run in seen[-2:]] == ["interrupted", "done"]
     assert counters(seen[-1]) == (12, 12, 0, 0, 6)
@@ -160,8 +160,7 @@ def test_a_catch_up_that_a_flip_overtook_begins_anew(site: str) -> None:
 
 def test_restart_begins_anew(site: str) -> None:
     many_users(10)
-    looks = count()
-    first = run_once(batch_size=4, stopped=lambda: next(looks) >= 1)
+    first = one_batch_more()
     second = backfill(ALIAS, FORWARD, SOON, Control(), restart=True)
     first.refresh_from_db()
     assert (first.status, first.users) == (Run.Status.ABANDONED, 4)
@@ -175,14 +174,15 @@ def test_a_batch_commits_its_rows_cursor_and_counters_together_or_nothing(site: 
         " $$BEGIN RAISE 'the last statement fails'; END$$"
     )
     rows(
-        "CREATE TRIGGER fail BEFORE UPDATE ON prefs_run FOR EACH ROW"
+        "CREATE TRIGGER fail BEFORE UPDATE ON prefs_range FOR EACH ROW"
         " WHEN (NEW.batches = 2) EXECUTE FUNCTION fail()"
     )
     with pytest.raises(Exception, match="the last statement fails"):
-        run_once(batch_size=4)
+        run_once(batch_size=4, clock=FakeClock())
     assert value("SELECT count(*) FROM user_preferences") == 4
     failed = Run.objects.get()
     assert counters(failed) == (4, 4, 0, 0, 1)
-    assert failed.cursor == str(value("SELECT max(user_id) FROM user_preferences"))
-    rows("DROP TRIGGER fail ON prefs_run")
-    assert counters(run_once(batch_size=4)) == (10, 10, 0, 0, 3)
+    left = Range.objects.get()
+    assert left.cursor == str(value("SELECT max(user_id) FROM user_preferences"))
+    rows("DROP TRIGGER fail ON prefs_range")
+    assert counters(run_once(batch_size=4, clock=FakeClock())) == (10, 10, 0, 0, 3)

@@ -6,15 +6,16 @@ from itertools import count
 
 import pytest
 
-from prefs.engine.backfill import plan
+from prefs.engine.backfill import backfill, plan
+from prefs.engine.batches import ColumnGone, Progress
 from prefs.engine.repair import Direction, PrimaryMoved
-from prefs.engine.runs import ColumnGone, Progress
 from prefs.engine.states import State
 from prefs.models import Run, UserPreferences
 from tests.prefs.engine.columns import VARIED
 from tests.prefs.engine.refusals import records
 from tests.prefs.engine.steps import (
     ALIAS,
+    SOON,
     add_users,
     blob_texts,
     copy_all,
@@ -25,6 +26,7 @@ from tests.prefs.engine.steps import (
     part_blob,
     rows,
     run_once,
+    stops_after,
     take,
     value,
     verify_all,
@@ -111,11 +113,10 @@ def test_the_plan_is_what_the_run_does_and_changes_nothing(site: str) -> None:
     before = rows("SELECT count(*) FROM user_preferences, prefs_run")
     lines = plan(ALIAS, FORWARD).lines()
     assert lines[0] == "blob to tables, about 3 users, route BLOB"
-    assert [line[:8] for line in lines[1:]] == ["1. copy:", "no catch"]
+    assert [line[:8] for line in lines[1:]] == ["1. copy:", "no catch", "writes a"]
     assert rows("SELECT count(*) FROM user_preferences, prefs_run") == before
     take(State.DUAL_WRITE)
-    looks = count()
-    run = run_once(batch_size=1, stopped=lambda: next(looks) >= 2)
+    run = backfill(ALIAS, FORWARD, SOON, stops_after(2))
     lines = plan(ALIAS, FORWARD).lines()
     assert [line[:9] for line in lines[1:3]] == ["1. copy: ", "2. catch-"]
-    assert lines[3] == f"resumes {run}, after 2 users"
+    assert lines[3] == f"resumes {run}, in its copy, after 2 users"

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from django.db import connection
 
-from prefs.engine import runs
 from prefs.engine.backfill import backfill
+from prefs.engine.batches import Control, LockUnavailable, Progress
 from prefs.engine.repair import Direction
-from prefs.engine.runs import Control, LockUnavailable, Progress
 from prefs.engine.states import State
-from prefs.models import Run, UserPreferences
+from prefs.models import Range, Run, UserPreferences
+from prefs.sql import copying
 from tests.prefs import scratch
 from tests.prefs.engine.steps import (
     ALIAS,
@@ -26,6 +26,7 @@ from tests.prefs.engine.steps import (
     held_open,
     in_thread,
     many_users,
+    part_blob,
     patient,
     run_once,
     take,
@@ -72,29 +73,38 @@ def test_a_locked_user_makes_it_yield_halve_and_try_again(site: str) -> None:
     assert differences() == []
 
 
-def test_no_statement_of_it_waits_for_a_lock_longer_than_fifty_milliseconds(site: str) -> None:
+@pytest.mark.parametrize("phase", [Run.Phase.COPY, Run.Phase.CATCH_UP])
+def test_all_its_statements_run_under_a_lock_timeout_of_fifty_milliseconds(
+    site: str, phase: Run.Phase
+) -> None:
     [user] = add_users({"theme": "dark"})
-    assert runs.LOCK_TIMEOUT_MS <= 50
-    clock = FakeClock()
+    take(State.DUAL_WRITE)
+    if phase is Run.Phase.CATCH_UP:
+        run_once()
+        part_blob(user, {"theme": "light"})
+    limits: dict[str, str] = {}
+
+    def watched(execute: Any, statement: str, parameters: Any, many: bool, context: Any) -> Any:
+        session = context["connection"].connection
+        limits[statement] = session.execute("SHOW lock_timeout").fetchone()[0]
+        return execute(statement, parameters, many, context)
+
+    with connection.execute_wrapper(watched):
+        run_once()
+    locking = {
+        Run.Phase.COPY: [copying.copy_missing()],
+        Run.Phase.CATCH_UP: [copying.lock_users(), copying.overwrite_tables()],
+    }[phase]
+    assert [limits[statement] for statement in locking] == ["50ms"] * len(locking)
+
+
+def test_a_statement_that_waits_is_ended_by_the_server_not_by_the_lock(site: str) -> None:
+    [user] = add_users({"theme": "dark"})
     with scratch.connect(site) as session:
         session.execute("BEGIN")
         session.execute("SELECT FROM accounts_user WHERE id = %s FOR UPDATE", [user])
-        future = in_thread(lambda: backfill(ALIAS, FORWARD, patient(3), Control(clock=clock)))
-        waits = [row[0] for row in _longest_waits(session, future)]
-    assert max(waits) < 0.5
-    with pytest.raises(LockUnavailable):
-        future.result(10)
-
-
-def _longest_waits(session: scratch.Session, future: Future[Any]) -> list[tuple[float]]:
-    seen: list[tuple[float]] = [(0.0,)]
-    statement = (
-        b"SELECT extract(epoch FROM clock_timestamp() - waitstart)::float FROM pg_locks"
-        b" WHERE NOT granted AND waitstart IS NOT NULL"
-    )
-    while not future.done():
-        seen += session.execute(statement).fetchall()
-    return seen
+        with pytest.raises(LockUnavailable):
+            backfill(ALIAS, FORWARD, patient(3), Control(clock=FakeClock()))
 
 
 def test_a_row_that_stays_locked_stops_it_and_leaves_it_resumable(site: str) -> None:
@@ -134,7 +144,7 @@ def test_a_lease_is_renewed_with_every_batch(site: str) -> None:
     many_users(4)
     ends: list[object] = []
     settings = replace(SOON, lease=timedelta(seconds=9))
-    control = Control(batch_size=1, progress=lambda _: ends.append(Run.objects.get().lease_until))
+    control = Control(batch_size=1, progress=lambda _: ends.append(Range.objects.get().lease_until))
     backfill(ALIAS, FORWARD, settings, control)
     assert ends == sorted(set(ends), key=str)
     assert len(ends) == 4

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
-
 import pytest
 
 from prefs.ddl import LockNotObtained
 from prefs.engine import column
 from prefs.engine.backfill import backfill
+from prefs.engine.batches import Control
 from prefs.engine.column import DefinitionLost, drop
 from prefs.engine.flips import OpenTransition, flip
 from prefs.engine.repair import Direction
-from prefs.engine.runs import Control
 from prefs.engine.states import State, edge
 from prefs.models import Run, Transition, UserPreferences
 from tests.prefs import scratch
@@ -33,6 +30,7 @@ from tests.prefs.engine.steps import (
     patient,
     rows,
     state,
+    stops_after,
     take,
     value,
     verify_all,
@@ -125,11 +123,6 @@ def test_each_try_of_the_drop_holds_the_queue_up_no_longer_than_the_timeout(site
 
         with pytest.raises(LockNotObtained):
             take(State.DROPPED, patient(0.2), Control(clock=Visits()))
-
-
-def stops_after(looks: int) -> Control:
-    numbers: Iterator[int] = count()
-    return Control(batch_size=1, stopped=lambda: next(numbers) >= looks)
 
 
 def test_an_interrupted_restore_is_resumed_and_ends_as_an_uninterrupted_one(site: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, transaction
 
 from prefs.engine import flips, transitions
-from prefs.engine.runs import Control
+from prefs.engine.batches import Control
 from prefs.engine.states import Gate, State
 from prefs.models import Transition, UserPreferences
 from tests.prefs import scratch

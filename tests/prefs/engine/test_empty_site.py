@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from prefs.ddl import LockNotObtained
+from prefs.engine.batches import Control
 from prefs.engine.gates import GateRefused
-from prefs.engine.runs import Control
 from prefs.engine.states import State
 from prefs.models import Transition, UserPreferences
 from tests.prefs import scratch

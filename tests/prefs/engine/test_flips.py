@@ -10,9 +10,9 @@ import pytest
 from django.db import connection, transaction
 
 from prefs.engine import flips
+from prefs.engine.batches import Control
 from prefs.engine.flips import TRANSITION_LOCK, OpenTransition, StateMoved, flip
 from prefs.engine.gates import GateRefused
-from prefs.engine.runs import Control
 from prefs.engine.states import OutOfOrder, State, edge
 from prefs.engine.transitions import plan, take_transition
 from prefs.models import Run, Transition

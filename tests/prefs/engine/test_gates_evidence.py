@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from prefs.engine.runs import Control
 from prefs.engine.states import Gate, State
 from prefs.engine.verification import verify, verify_sample
 from prefs.models import Run, Transition
@@ -22,6 +21,7 @@ from tests.prefs.engine.steps import (
     part_blob,
     rows,
     state,
+    stops_after,
     take,
     verify_all,
 )
@@ -111,8 +111,7 @@ def test_an_interrupted_verification_is_no_evidence_until_it_is_resumed(site: st
     add_users({}, {})
     take(State.DUAL_WRITE)
     copy_all()
-    looks = iter([False, True])
-    run = verify(ALIAS, SOON, Control(batch_size=1, stopped=lambda: next(looks)))
+    run = verify(ALIAS, SOON, stops_after(1))
     assert (run.status, run.users) == (Run.Status.INTERRUPTED, 1)
     assert_refused(Gate.VERIFIED, State.READ_CUTOVER, "no verification of all users")
     assert verify_all().pk == run.pk

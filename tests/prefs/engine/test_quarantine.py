@@ -8,18 +8,9 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from prefs.engine.quarantine import (
-    Corrected,
-    Correction,
-    NotJson,
-    Selection,
-    Unfit,
-    correct,
-    correct_users,
-    counts,
-    listed,
-)
-from prefs.engine.runs import Control, LockUnavailable
+from prefs.engine.batches import Control, LockUnavailable
+from prefs.engine.corrections import Corrected, Correction, Unfit, correct, correct_users
+from prefs.engine.quarantine import NotJson, Selection, counts, listed
 from prefs.engine.states import State
 from prefs.managers import UnsupportedIsolation
 from prefs.models import AuditEntry, Run, UserPreferences

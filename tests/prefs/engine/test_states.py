@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from prefs.engine.runs import Control
+from prefs.engine.batches import Control
 from prefs.engine.states import EDGES, Action, Gate, OutOfOrder, State, UnknownState, edge
 from prefs.engine.transitions import take_transition
 from prefs.models import Transition

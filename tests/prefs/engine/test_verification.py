@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
-from prefs.engine.runs import ColumnGone, Control
+from prefs.engine.batches import ColumnGone, Control
 from prefs.engine.states import State
 from prefs.engine.verification import verify, verify_sample
 from prefs.models import Run, UserPreferences
@@ -23,6 +22,7 @@ from tests.prefs.engine.steps import (
     go,
     many_users,
     rows,
+    stops_after,
     take,
     verify_all,
 )
@@ -138,8 +138,7 @@ def test_a_sample_of_more_than_everybody_is_everybody(site: str) -> None:
 
 def test_an_interrupted_verification_goes_on_where_it_was(site: str) -> None:
     many_users(10)
-    looks = count()
-    first = verify(ALIAS, SOON, Control(batch_size=3, stopped=lambda: next(looks) >= 2))
+    first = verify(ALIAS, SOON, stops_after(2, batch_size=3))
     assert (first.status, first.users, first.differing) == ("interrupted", 6, 6)
     second = verify_all()
     assert (second.pk, second.status, second.users) == (first.pk, "done", 10)
@@ -150,8 +149,7 @@ def test_an_interrupted_verification_goes_on_where_it_was(site: str) -> None:
 def test_interrupted_and_resumed_across_a_flip_it_starts_anew(site: str) -> None:
     many_users(10)
     copy_all()
-    looks = count()
-    first = verify(ALIAS, SOON, Control(batch_size=3, stopped=lambda: next(looks) >= 2))
+    first = verify(ALIAS, SOON, stops_after(2, batch_size=3))
     take(State.DUAL_WRITE)
     second = verify_all()
     first.refresh_from_db()

@@ -12,8 +12,9 @@ from typing import Any
 from django.db import connections, transaction
 
 from prefs import managers
-from prefs.engine import backfill, flips, gates, repair, runs, verification
-from prefs.engine.evidence import database_now
+from prefs.engine import backfill, conditions, flips, repair, verification
+from prefs.engine.batches import Batch, Walk, to_key
+from prefs.engine.leases import Holding, Tally
 from prefs.engine.repair import Direction
 from prefs.routing import Route
 from prefs.sql import catalog, copying
@@ -119,7 +120,7 @@ def a_drain_that_ignores_prepared_transactions() -> Iterator[None]:
 )
 def a_verification_begun_before_the_drain_is_accepted() -> Iterator[None]:
     """The gate takes the latest verification, whenever it began."""
-    with replaced("last_settled", lambda alias: datetime(2000, 1, 1, tzinfo=UTC), gates):
+    with replaced("last_settled", lambda alias: datetime(2000, 1, 1, tzinfo=UTC), conditions):
         yield
 
 
@@ -127,20 +128,19 @@ def a_verification_begun_before_the_drain_is_accepted() -> Iterator[None]:
 def a_cursor_committed_apart_from_its_rows() -> Iterator[None]:
     """A batch commits where it is, and then its rows."""
 
-    def one_batch(
-        run: Any, alias: str, settings: Any, batch: Callable[..., runs.Tally], size: int
-    ) -> int:
-        after = None if run.cursor is None else int(run.cursor)
-        with connections[alias].cursor() as cursor:
-            cursor.execute(copying.chunk_end(), {"after": after, "size": size})
+    def one_batch(walk: Walk, holding: Holding, batch: Batch, size: int) -> int:
+        after, last = to_key(holding.row.cursor), to_key(holding.upto)
+        with connections[walk.alias].cursor() as cursor:
+            cursor.execute(copying.chunk_end(), {"after": after, "last": last, "size": size})
             upto, users = cursor.fetchone()
             if users:
-                values = runs._after_batch(run, upto, users, runs.Tally(copied=users))
-                values["lease_until"] = database_now(alias) + settings.lease
-                runs._save(run, alias, **values)
-                with transaction.atomic(using=alias):
+                tally = Tally(copied=users)
+                with transaction.atomic(using=walk.alias):
+                    orders = holding.advance(cursor, upto, users, tally)
+                holding.advanced(orders, upto, users, tally)
+                with transaction.atomic(using=walk.alias):
                     batch(cursor, after, upto)
         return int(users)
 
-    with replaced("_one_batch", one_batch, runs):
+    with replaced("_batch", one_batch, Walk):
         yield

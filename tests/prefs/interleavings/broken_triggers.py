@@ -10,7 +10,8 @@ from prefs import managers
 from prefs.routing import DUAL_WRITE, READ_TABLES, Route
 from prefs.sql import documents as sql
 from prefs.sql.documents import is_marked, switch
-from prefs.sql.triggers import CAPTURE, capture_triggers, functions
+from prefs.sql.trigger_functions import CAPTURE, functions
+from prefs.sql.triggers import capture_triggers
 from tests.prefs.interleavings.protocols import broken, changed, replaced
 from tests.prefs.managers.stores import query
 from tests.prefs.triggers.altered import alter_function, alter_trigger
@@ -96,7 +97,7 @@ def a_mark_that_capture_leaves_standing() -> Iterator[None]:
 @broken("pair in read_cutover, mirror equal: merge and merge_other")
 def a_mark_cleared_before_the_triggers_fire() -> Iterator[None]:
     """The writing statement clears its own mark; triggers fire at its end, and see none."""
-    write = sql.write
+    write = sql.writing
 
     def clearing(route: Route, incoming: str) -> str:
         text = write(route, incoming)

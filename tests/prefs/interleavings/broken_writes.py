@@ -53,7 +53,7 @@ def a_merge_from_the_instance() -> Iterator[None]:
 def a_typed_row_read_by_the_locking_statement() -> Iterator[None]:
     """The lock's own statement returns the document of the typed rows; it was read before."""
     stash: ContextVar[str] = ContextVar("stash")
-    plain, write = sql.lock(), sql.write
+    plain, write = sql.lock(), sql.writing
     level = "current_setting('transaction_isolation')"
     reading = changed(plain, level, f"{level}, {sql.tables_document('u.id')}::text")
 

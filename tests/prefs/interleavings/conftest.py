@@ -8,7 +8,8 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from prefs.conf import Settings
-from prefs.engine import gates
+from prefs.engine.conditions import CONDITIONS
+from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.states import Gate
 from tests.prefs import scratch
 from tests.prefs.callers.reaching import reached
@@ -30,7 +31,7 @@ _ASKED_ONCE = (
 _PREPARED = {"server_side_binding": True, "prepare_threshold": 0}
 
 
-def _always(finding: gates.Finding) -> Callable[[gates.Inquiry], gates.Finding]:
+def _always(finding: Finding) -> Callable[[Inquiry], Finding]:
     return lambda inquiry: finding
 
 
@@ -44,9 +45,9 @@ def stage(copies: scratch.Copies, django_db_blocker: DjangoDbBlocker) -> Iterato
         reached(OPTIONS=_PREPARED),
         pytest.MonkeyPatch.context() as monkeypatch,
     ):
-        inquiry = gates.Inquiry(alias=ALIAS, settings=Settings())
+        inquiry = Inquiry(alias=ALIAS, settings=Settings())
         for gate in _ASKED_ONCE:
-            monkeypatch.setitem(gates._GATES, gate, _always(gates._GATES[gate](inquiry)))
+            monkeypatch.setitem(CONDITIONS, gate, _always(CONDITIONS[gate](inquiry)))
         made = Stage()
         yield made
         made.close()

@@ -18,6 +18,7 @@ _EMPTIED = (
     "notification_preferences",
     "accounts_user",
     "prefs_run",
+    "prefs_range",
     "prefs_transition",
     "prefs_audit",
 )
@@ -76,8 +77,10 @@ class Scene:
         if self.state is not State.READ_CUTOVER or self.mirror is not Mirror.EQUAL:
             return ""
         return f"""INSERT INTO prefs_run (kind, status, phase, users, copied, differing, repaired,
-            batches, retries, token, holder, error, started_at, phase_began_at, finished_at)
-          SELECT 'verification', 'done', 'compare', {len(START)}, 0, 0, 0, 1, 0, 1, '', '', t, t, t
+            batches, retries, token, holder, error, paused, stopping, figures, started_at,
+            phase_began_at, finished_at)
+          SELECT 'verification', 'done', 'compare', {len(START)}, 0, 0, 0, 1, 0, 1, '', '',
+            false, false, '{{}}', t, t, t
           FROM clock_timestamp() t;"""
 
     def _mirror(self) -> str:

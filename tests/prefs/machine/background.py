@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 import pytest
@@ -12,12 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from prefs.engine.backfill import backfill
+from prefs.engine.batches import ColumnGone, Control
+from prefs.engine.corrections import Corrected, Correction, correct
 from prefs.engine.flips import OpenTransition
-from prefs.engine.quarantine import Corrected, Correction, correct
+from prefs.engine.leases import OPEN
 from prefs.engine.repair import Direction, PrimaryMoved
-from prefs.engine.runs import OPEN, ColumnGone, Control
 from prefs.engine.verification import verify
 from prefs.models import Run
+from tests.prefs.engine import steps
 from tests.prefs.engine.steps import ALIAS, SOON, TESTER
 from tests.prefs.machine import drawing
 from tests.prefs.machine.base import SELDOM, USERS
@@ -29,10 +29,7 @@ from tests.prefs.reference import ABSENT
 
 def stops_after(batches: int | None) -> Control:
     """One user a batch, and an operator who stops it after so many; None lets it end."""
-    if batches is None:
-        return Control()
-    looks: Iterator[int] = count()
-    return Control(batch_size=1, stopped=lambda: next(looks) >= batches)
+    return Control() if batches is None else steps.stops_after(batches)
 
 
 STOPS = st.none() | st.integers(0, 4)

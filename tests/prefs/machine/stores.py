@@ -16,7 +16,13 @@ from tests.prefs.tampering import drop_column
 _TIMES = ("quiet_hours_start", "quiet_hours_end")
 _COLUMNS = ", ".join(f"{c}::text" if c in _TIMES else c for c in reference.COLUMNS)
 _OF_USERS = ("user_preferences", "notification_preferences", "prefs_archive", "accounts_user")
-_RECORDS = ("prefs_run", "prefs_transition", "prefs_audit", "prefs_archive_departure")
+_RECORDS = (
+    "prefs_range",
+    "prefs_run",
+    "prefs_transition",
+    "prefs_audit",
+    "prefs_archive_departure",
+)
 
 
 def _look(blob: str) -> bytes:

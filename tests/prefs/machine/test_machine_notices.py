@@ -10,12 +10,13 @@ from hypothesis import Phase, Verbosity, settings
 
 from prefs import instances
 from prefs.difference import replacement
-from prefs.engine import backfill, gates, transitions, verification
+from prefs.engine import backfill, conditions, transitions, verification
+from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.states import Gate, State
 from prefs.routing import Route
-from prefs.sql import triggers
 from prefs.sql.changes import change
 from prefs.sql.documents import write
+from prefs.sql.trigger_functions import CAPTURE
 from tests.prefs.engine.steps import rows
 from tests.prefs.machine.machine import THOROUGH, run
 
@@ -37,17 +38,17 @@ def _unmirrored(route: Route) -> Route:
 
 def no_capture(patch: Patch) -> None:
     """The trigger is disabled, and the gate does not see it."""
-    patch.setattr(gates, "wrong_triggers", lambda *_, **__: [])
+    patch.setattr(conditions, "wrong_triggers", lambda *_, **__: [])
     rows("ALTER TABLE accounts_user DISABLE TRIGGER prefs_capture_update")
 
 
 def capture_that_compares_by_jsonb_equality(patch: Patch) -> None:
-    patch.setattr(gates, "wrong_triggers", lambda *_, **__: [])
+    patch.setattr(conditions, "wrong_triggers", lambda *_, **__: [])
     rows("DROP TRIGGER prefs_capture_update ON accounts_user")
     rows(
         "CREATE TRIGGER prefs_capture_update AFTER UPDATE ON accounts_user FOR EACH ROW"
         " WHEN (old.preferences IS DISTINCT FROM new.preferences)"
-        f" EXECUTE FUNCTION {triggers.CAPTURE}()"
+        f" EXECUTE FUNCTION {CAPTURE}()"
     )
 
 
@@ -69,10 +70,10 @@ def verification_that_finds_nothing(patch: Patch) -> None:
 
 
 def cutover_without_evidence(patch: Patch) -> None:
-    def met(inquiry: gates.Inquiry) -> gates.Finding:
-        return gates.Finding(gate=Gate.VERIFIED, met=True, found="")
+    def met(inquiry: Inquiry) -> Finding:
+        return Finding(gate=Gate.VERIFIED, met=True, found="")
 
-    patch.setitem(gates._GATES, Gate.VERIFIED, met)
+    patch.setitem(conditions.CONDITIONS, Gate.VERIFIED, met)
 
 
 def save_that_replaces_the_document(patch: Patch) -> None:
@@ -90,7 +91,7 @@ def update_that_keeps_the_document(patch: Patch) -> None:
 def correction_of_a_copy(patch: Patch) -> None:
     """It trusts the list, and does not look under the lock."""
     every = "SELECT unnest(%(ids)s::bigint[])"
-    patch.setattr("prefs.engine.quarantine.sql.still_holders", lambda _: every)
+    patch.setattr("prefs.engine.corrections.sql.still_holders", lambda _: every)
 
 
 BROKEN: dict[Callable[[Patch], None], tuple[State, str]] = {

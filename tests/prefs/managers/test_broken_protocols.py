@@ -39,7 +39,7 @@ def without_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 def with_lock_and_write_in_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is stored is read by the statement that waits for the lock, so before the wait."""
     without_a_lock(monkeypatch)
-    write = sql.write
+    write = sql.writing
     row = f"SELECT u.id FROM accounts_user u WHERE u.id = %(user)s {LOCK}"
 
     def joined(route: Route, incoming: str) -> str:

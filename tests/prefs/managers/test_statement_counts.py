@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -45,7 +46,7 @@ def kind(statement: str) -> str:
             return word
     if statement.endswith("FOR NO KEY UPDATE OF u"):
         return "LOCK"
-    return "WRITE" if "INSERT INTO" in statement or "UPDATE" in statement else "READ"
+    return "WRITE" if re.match(r"SELECT \* FROM prefs_(replace|merge)_", statement) else "READ"
 
 
 def kinds_of(call: Callable[[], Any]) -> list[str]:

@@ -12,8 +12,8 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from prefs import conf
+from prefs.engine.batches import Control
 from prefs.engine.gates import GateRefused
-from prefs.engine.runs import Control
 from prefs.rehearsal import conductor
 from prefs.rehearsal.conductor import Interrupted, Options, Rehearsal, rehearse
 from prefs.rehearsal.report import Report

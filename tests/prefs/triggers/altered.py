@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from prefs.sql.triggers import capture_triggers, functions, guard_triggers
+from prefs.sql.trigger_functions import functions
+from prefs.sql.triggers import capture_triggers, guard_triggers
 from tests.prefs.managers.stores import query
 
 

@@ -16,7 +16,7 @@ from prefs.engine.flips import drain
 from prefs.models import UserPreferences
 from prefs.routing import Route
 from prefs.sql.documents import is_marked
-from prefs.sql.triggers import CAPTURE, GUARD_ROWS, GUARD_SWITCH, TURNING
+from prefs.sql.trigger_functions import CAPTURE, GUARD_ROWS, GUARD_SWITCH, TURNING
 from tests.prefs import scratch
 from tests.prefs.managers import stores
 from tests.prefs.managers.conftest import EnterRoute

@@ -11,7 +11,7 @@ from prefs.engine.flips import turn as flip_to
 from prefs.engine.states import State
 from prefs.models import Transition
 from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES, Route
-from prefs.sql.triggers import TURNING
+from prefs.sql.trigger_functions import TURNING
 from tests.prefs.engine.steps import go, rows, state
 from tests.prefs.tampering import allowed_to_turn, remove_switches, turn
 from tests.prefs.triggers.raw import refused

@@ -10,7 +10,8 @@ from django.core.management import call_command
 from prefs.engine.integrity import problems, wrong_triggers
 from prefs.engine.states import Gate, State
 from prefs.routing import DUAL_WRITE, Route
-from prefs.sql.triggers import capture_triggers, functions, guard_triggers
+from prefs.sql.trigger_functions import functions
+from prefs.sql.triggers import capture_triggers, guard_triggers
 from tests.prefs.engine.refusals import assert_refused, undone
 from tests.prefs.engine.steps import ALIAS, add_users, differences, go, rows, set_blob, verify_all
 from tests.prefs.tampering import drop_column, remove_switches, turn

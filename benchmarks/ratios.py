@@ -1,0 +1,158 @@
+"""The rows of the table that the benchmarks are held to: what over what, and the limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from benchmarks.series import Series
+
+Sections = Mapping[str, Iterable[Series]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """One row: medians of a section, the worst of `over` by the best of `under`.
+
+    Without `under` the value is that of `over` itself, at its worst.
+    """
+
+    name: str
+    limit: float
+    section: str
+    over: tuple[str, ...]
+    under: tuple[str, ...] = ()
+    unit: str = "s"
+
+    def value(self, sections: Sections) -> float | None:
+        """The measured value, or None where something that it needs was not measured."""
+        found = {s.name: s for s in sections.get(self.section, ()) if s.unit == self.unit}
+        if not found.keys() >= {*self.over, *self.under}:
+            return None
+        if not self.under:
+            return max(max(found[name].values) for name in self.over)
+        under = _medians(min, found, self.under)
+        return _medians(max, found, self.over) / under if under else None
+
+
+def _medians(
+    choose: Callable[[Iterable[float]], float], found: Mapping[str, Series], names: tuple[str, ...]
+) -> float:
+    return choose(found[name].median for name in names)
+
+
+RATIOS: tuple[Ratio, ...] = (
+    Ratio(
+        name="backfill, 1 worker / one-shot statement",
+        limit=1.15,
+        section="backfill",
+        over=("backfill, 1 worker",),
+        under=("one-shot statement",),
+    ),
+    Ratio(
+        name="backfill, 2 workers / one-shot statement",
+        limit=0.75,
+        section="backfill",
+        over=("backfill, 2 workers",),
+        under=("one-shot statement",),
+    ),
+    Ratio(
+        name="backfill / chunked `bulk_create`",
+        limit=0.25,
+        section="backfill",
+        over=("backfill, 1 worker",),
+        under=("chunked `bulk_create`",),
+    ),
+    Ratio(
+        name="backfill / trigger-and-self-update batches",
+        limit=0.35,
+        section="backfill",
+        over=("backfill, 1 worker",),
+        under=("trigger-and-self-update batches",),
+    ),
+    Ratio(
+        name="full verification (2 workers) / one-shot statement",
+        limit=0.4,
+        section="verification",
+        over=("verification, 2 workers",),
+        under=("one-shot statement",),
+    ),
+    Ratio(
+        name="p99 of live traffic during a backfill that runs at half its full rate or more"
+        " / without",
+        limit=1.5,
+        section="live",
+        over=("live traffic beside a backfill",),
+        under=("live traffic alone",),
+        unit="p99 ms",
+    ),
+    Ratio(
+        name="longest lock wait a live statement saw because of us",
+        limit=50,
+        section="live",
+        over=("live traffic beside a backfill",),
+        unit="longest lock wait ms",
+    ),
+    Ratio(
+        name="`document` after cutover / `values_list` of the blob by the ORM",
+        limit=0.9,
+        section="calls",
+        over=("`document`, TABLES_MIRRORED", "`document`, TABLES"),
+        under=("`values_list` of the blob",),
+        unit="ms",
+    ),
+    Ratio(
+        name="`merge` in `TABLES` / the same merge in `BLOB`",
+        limit=1.0,
+        section="calls",
+        over=("`merge`, TABLES",),
+        under=("`merge`, BLOB",),
+        unit="ms",
+    ),
+    Ratio(
+        name="`merge` in a mirrored route / in `BLOB`",
+        limit=1.6,
+        section="calls",
+        over=("`merge`, BLOB_MIRRORED", "`merge`, TABLES_MIRRORED"),
+        under=("`merge`, BLOB",),
+        unit="ms",
+    ),
+    Ratio(
+        name="WAL per write in `TABLES` / in `BLOB`, full-page images off",
+        limit=1.0,
+        section="wal",
+        over=("`merge`, TABLES",),
+        under=("`merge`, BLOB",),
+        unit="WAL bytes",
+    ),
+    Ratio(
+        name="`audience`, 1 % of 1M users on, after cutover / on the blob",
+        limit=0.05,
+        section="audience",
+        over=("1 % on: `audience`, TABLES_MIRRORED",),
+        under=("1 % on: ORM, key lookup", "1 % on: ORM, contains"),
+    ),
+    Ratio(
+        name="`audience`, 30 % on / on the blob",
+        limit=0.3,
+        section="audience",
+        over=("30 % on: `audience`, TABLES_MIRRORED",),
+        under=("30 % on: ORM, key lookup", "30 % on: ORM, contains"),
+    ),
+    Ratio(
+        name="time per user at 10M / at 1M",
+        limit=1.1,
+        section="growth",
+        over=("large",),
+        under=("middle",),
+        unit="µs a user",
+    ),
+    Ratio(
+        name="memory of a worker process at 10M / at 100k",
+        limit=1.05,
+        section="growth",
+        over=("large",),
+        under=("small",),
+        unit="peak MB",
+    ),
+)

@@ -1,0 +1,55 @@
+"""What a gate is asked with, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from django.db import connections
+
+from prefs.conf import Settings
+from prefs.engine.states import Gate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one gate found: whether it is met, what it saw, and what meets it."""
+
+    gate: Gate
+    met: bool
+    found: str
+    remedy: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
+    overridden: bool = False
+
+    @property
+    def passes(self) -> bool:
+        return self.met or self.overridden
+
+    def record(self) -> dict[str, Any]:
+        """The finding as it is stored and printed as JSON."""
+        return {**asdict(self), "gate": str(self.gate)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inquiry:
+    """What a gate may ask of: one database, and the settings of the site."""
+
+    alias: str
+    settings: Settings
+
+    def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of one catalog statement."""
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return list(cursor.fetchall())
+
+    def aliases(self) -> list[str]:
+        """Django's aliases for this database, which may go to it by a proxy; no replicas."""
+        name = connections[self.alias].settings_dict["NAME"]
+        return [
+            alias
+            for alias in connections
+            if connections[alias].settings_dict["NAME"] == name
+            and alias not in self.settings.replicas
+        ]

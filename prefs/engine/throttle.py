@@ -1,0 +1,117 @@
+"""Throttle: background work waits while the database is busy, and says what for.
+
+Each signal has two thresholds, so that work does not stop and start at every look: it waits from
+the first on, until the second is reached again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from prefs.conf import Settings
+from prefs.sql import signals
+
+_LOOK_EVERY = 0.5
+_NAMES = {
+    "throttle_replication_lag": "replicas are {:.0f} s behind",
+    "throttle_waiting_sessions": "{:.0f} sessions wait for a lock of a batch",
+    "throttle_active_sessions": "{:.0f} sessions are active",
+    "throttle_oldest_transaction": "a transaction has been open for {:.0f} s",
+}
+
+
+class Throttle:
+    """What to wait for, as the signals and the site's own callable say."""
+
+    def __init__(self, alias: str, settings: Settings) -> None:
+        self._alias = alias
+        self._thresholds = {name: _checked(name, getattr(settings, name)) for name in _NAMES}
+        self._own: Callable[[str], str] | None = None
+        if settings.throttle_callable:
+            self._own = import_string(settings.throttle_callable)
+        self._waiting: set[str] = set()
+
+    def look(self) -> str:
+        """Why to wait now, or nothing. One statement; locks nothing."""
+        with connections[self._alias].cursor() as cursor:
+            cursor.execute(signals.signals())
+            values = dict(zip(_NAMES, cursor.fetchone(), strict=True))
+        for name, value in values.items():
+            self._weigh(name, float(value))
+        reasons = [_NAMES[name].format(values[name]) for name in _NAMES if name in self._waiting]
+        if self._own is not None and (own := self._own(self._alias)):
+            reasons.append(own)
+        return "; ".join(reasons)
+
+    def _weigh(self, name: str, value: float) -> None:
+        limits = self._thresholds[name]
+        if limits is None:
+            return
+        pause, resume = limits
+        if value >= pause:
+            self._waiting.add(name)
+        elif value <= resume:
+            self._waiting.discard(name)
+
+
+def _checked(name: str, limits: tuple[float, ...]) -> tuple[float, float] | None:
+    if not limits:
+        return None
+    try:
+        pause, resume = (float(limit) for limit in limits)
+    except (TypeError, ValueError):
+        pause, resume = 0.0, 1.0
+    if not 0 <= resume < pause:
+        raise ImproperlyConfigured(
+            f"PREFS_{name.upper()} is {limits!r}; expected two numbers, where to wait and the"
+            " lower one where to go on, such as (10, 5), or () for no such throttle."
+        )
+    return pause, resume
+
+
+class Watch:
+    """A throttle that is looked at from a thread and a connection of its own."""
+
+    def __init__(self, alias: str, settings: Settings) -> None:
+        self._throttle = Throttle(alias, settings)
+        self._alias = alias
+        self._why = ""
+        self._error: Exception | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="throttle", daemon=True)
+
+    def __call__(self) -> str:
+        """Why to wait, as of the last look; raises what that look raised."""
+        if self._error is not None:
+            raise self._error
+        return self._why
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        try:
+            while not self._over.is_set():
+                self._why = self._throttle.look()
+                self._over.wait(_LOOK_EVERY)
+        except Exception as error:  # noqa: BLE001 - raised again in the worker that asks
+            self._error = error
+        finally:
+            connections[self._alias].close()

@@ -1,0 +1,128 @@
+"""Workers: threads of one process, each with a connection of its own, that share a run.
+
+The work is PostgreSQL's, so threads are enough to keep it busy. The first worker is the
+calling thread itself: it is the one that hears signals.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from dataclasses import replace
+
+from django.db import Error, connections
+
+from prefs.conf import Settings
+from prefs.engine import ranges
+from prefs.engine.batches import Control, Walk
+from prefs.engine.leases import Holding, LeaseLost
+from prefs.engine.ranges import Job
+from prefs.models import Range, Run
+
+# How often a worker without work looks whether another has left some.
+_LOOK_AGAIN = 0.1
+
+
+class Crew:
+    """The workers of one process on one run."""
+
+    def __init__(
+        self, run: Run, alias: str, settings: Settings, control: Control, job: Job
+    ) -> None:
+        self.run = run
+        self.alias = alias
+        self.settings = settings
+        self.job = job
+        self.error: BaseException | None = None
+        self._ended = threading.Event()
+        self._telling = threading.Lock()
+
+        def told(progress: object) -> None:
+            with self._telling:
+                control.progress(progress)  # type: ignore[arg-type]
+
+        def stopped() -> bool:
+            return self._ended.is_set() or control.stopped()
+
+        self.control = replace(control, progress=told, stopped=stopped)
+
+    def work(self, workers: int) -> Run:
+        """Work until the run is over or this process is to stop.
+
+        Raises what the first worker that failed did; the others finish their batch then.
+        """
+        others = [
+            threading.Thread(target=self._apart, args=(number,), name=f"worker {number}")
+            for number in range(2, workers + 1)
+        ]
+        for other in others:
+            other.start()
+        try:
+            self._work(1)
+        except BaseException as error:  # noqa: BLE001 - raised again when all have ended
+            self._fail(error)
+        finally:
+            for other in others:
+                other.join()
+        self._conclude()
+        if self.error is not None:
+            raise self.error
+        self.run.refresh_from_db(using=self.alias)
+        return self.run
+
+    def _fail(self, error: BaseException) -> None:
+        self.error = self.error or error
+        self._ended.set()
+
+    def _conclude(self) -> None:
+        # Where the database is what failed, the leases run out by themselves.
+        ignored: tuple[type[Exception], ...] = (Error, LeaseLost) if self.error else ()
+        with contextlib.suppress(*ignored):
+            ranges.conclude(self.run, self.alias, self.error)
+
+    def _apart(self, number: int) -> None:
+        try:
+            self._work(number)
+        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
+            self._fail(error)
+        finally:
+            connections[self.alias].close()
+
+    def _work(self, number: int) -> None:
+        worker, clock = ranges.worker_name(number), self.control.clock
+        walk = Walk(self.alias, self.settings, self.control, self.run.phase, self.job.total)
+        while not self.control.stopped():
+            taken = ranges.claim(self.run, worker, self.job, self.alias, self.settings)
+            if taken is not None:
+                self._through(taken, walk)
+            elif self._is_over():
+                return
+            else:
+                clock.sleep(_LOOK_AGAIN)
+
+    def _is_over(self) -> bool:
+        """Whether nothing is left to do; does what a phase without ranges is for."""
+        phase = ranges.phase_of(self.run, self.alias)
+        if phase in self.job.chores:
+            self.job.chores[phase]()
+        return ranges.is_over(self.run, phase, self.job, self.alias)
+
+    def _through(self, taken: Range, walk: Walk) -> None:
+        """Work through a range, or leave it as far as it is."""
+        whole = False
+        try:
+            holding = Holding(taken, self.alias, self.settings)
+            holding.renew()
+            walk.phase = taken.run.phase
+            whole = walk.through(holding, self.job.batch(taken.run.phase))
+            if whole:
+                ranges.fold(taken, self.alias)
+        except LeaseLost as lost:
+            self.control.notice(str(lost))
+        finally:
+            if not whole:
+                self._release(taken)
+
+    def _release(self, taken: Range) -> None:
+        with contextlib.suppress(Error):
+            ranges.release(taken, self.alias)

@@ -1,0 +1,50 @@
+"""The foreign keys of the typed tables: put aside for a copy of everybody, and put back."""
+
+from __future__ import annotations
+
+from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
+from prefs.sql.installed import foreign_key_name
+from prefs.sql.names import names, quote
+
+
+def drop_key(table: str) -> str:
+    """Drop the key of a table, if it is there. Locks both tables against everything."""
+    return f"ALTER TABLE {quote(table)} DROP CONSTRAINT IF EXISTS {quote(foreign_key_name(table))}"
+
+
+def add_key(table: str) -> str:
+    """Add the key of a table, which rows that are there may break. Locks out writers of users.
+
+    One that is there, from an earlier try, is dropped first.
+    """
+    n = names()
+    return (
+        f"{drop_key(table)}, ADD CONSTRAINT {quote(foreign_key_name(table))}"
+        f" FOREIGN KEY (user_id) REFERENCES {n.users} ({n.key})"
+        " ON DELETE CASCADE ON UPDATE CASCADE NOT VALID"
+    )
+
+
+def validate_key(table: str) -> str:
+    """Prove that every row keeps the key: one join, beside which both tables are written."""
+    return f"ALTER TABLE {quote(table)} VALIDATE CONSTRAINT {quote(foreign_key_name(table))}"
+
+
+def delete_orphans(table: str) -> str:
+    """Delete the rows of a typed table whose user is gone. Locks those rows alone."""
+    n = names()
+    return f"""DELETE FROM {quote(table)} t WHERE NOT EXISTS (
+      SELECT FROM {n.users} u WHERE u.{n.key} = t.user_id)"""
+
+
+def valid_keys() -> str:
+    """The keys of the typed tables that are there: (table, whether it is valid)."""
+    tables = (USER_TABLE, NOTIFICATION_TABLE)
+    pairs = ", ".join(f"('{table}', '{foreign_key_name(table)}')" for table in tables)
+    return f"""SELECT t.name, c.convalidated FROM (VALUES {pairs}) t(name, key)
+    JOIN pg_constraint c ON c.conrelid = t.name::regclass AND c.conname = t.key"""
+
+
+def one_at_a_time() -> str:
+    """Hold the advisory lock of those who put keys back, until the transaction ends."""
+    return "SELECT pg_advisory_xact_lock(hashtext('prefs foreign keys'))"

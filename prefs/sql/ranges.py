@@ -1,0 +1,75 @@
+"""Leases: handed out, renewed with every batch, taken over from whoever no longer renews."""
+
+from __future__ import annotations
+
+from functools import cache
+
+_COUNTERS = ("users", "copied", "differing", "repaired", "batches", "retries")
+_JOINED = ", ".join(f"{name} = r.{name} + h.{name}" for name in _COUNTERS)
+# What an operator orders, and what the run has done so far in all hands.
+_ORDERS = "{run}.paused, {run}.stopping, {run}.max_rate, {run}.target_ms"
+
+
+def _added(row: str) -> str:
+    return ", ".join(f"{name} = {row}.{name} + %({name})s" for name in _COUNTERS)
+
+
+@cache
+def advance_run() -> str:
+    """Add a batch to a run that is in one hand, under its token; no row where it was lost.
+
+    (paused, stopping, max_rate, target_ms, workers, users, differing). A `cursor` of NULL
+    leaves it where it is: so a lease is renewed without a batch.
+    """
+    return f"""UPDATE prefs_run h SET {_added("h")}, cursor = coalesce(%(cursor)s, h.cursor),
+      lease_until = clock_timestamp() + %(lease)s
+    WHERE h.id = %(id)s AND h.token = %(token)s AND h.status = 'running'
+    RETURNING {_ORDERS.format(run="h")}, 1, h.users, h.differing"""
+
+
+@cache
+def advance_range() -> str:
+    """The same for a range. A range that is not there was done, or its run was abandoned."""
+    others = "FROM prefs_range o WHERE o.run_id = r.id AND o.id <> h.id"
+    return f"""UPDATE prefs_range h SET {_added("h")}, cursor = coalesce(%(cursor)s, h.cursor),
+      lease_until = clock_timestamp() + %(lease)s
+    FROM prefs_run r WHERE h.id = %(id)s AND h.token = %(token)s AND r.id = h.run_id
+    RETURNING {_ORDERS.format(run="r")},
+      1 + (SELECT count(*) {others} AND o.lease_until > clock_timestamp()),
+      h.users + r.users + (SELECT coalesce(sum(o.users), 0)::bigint {others}),
+      h.differing + r.differing + (SELECT coalesce(sum(o.differing), 0)::bigint {others})"""
+
+
+@cache
+def take_over() -> str:
+    """Take over a range of `run` that nobody holds: its id, or no row; none of one that stops.
+
+    SKIP LOCKED passes over one whose holder is committing a batch at this moment.
+    """
+    return """UPDATE prefs_range h SET token = h.token + 1, holder = %(holder)s,
+      lease_until = clock_timestamp() + %(lease)s
+    WHERE h.id = (SELECT o.id FROM prefs_range o
+      WHERE o.run_id = %(run)s AND (o.lease_until IS NULL OR o.lease_until < clock_timestamp())
+      AND NOT (SELECT r.stopping FROM prefs_run r WHERE r.id = %(run)s)
+      ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING h.id"""
+
+
+@cache
+def fold() -> str:
+    """End a range under its token and add its counters to its run: the run's id, or no row."""
+    return f"""WITH h AS (DELETE FROM prefs_range WHERE id = %(id)s AND token = %(token)s
+      RETURNING *)
+    UPDATE prefs_run r SET {_JOINED}, lease_until = clock_timestamp()
+    FROM h WHERE r.id = h.run_id RETURNING r.id"""
+
+
+@cache
+def release() -> str:
+    """Leave a range under its token to whoever takes it up next; its counters join its run's."""
+    none = ", ".join(f"{name} = 0" for name in _COUNTERS)
+    return f"""WITH h AS (SELECT * FROM prefs_range WHERE id = %(id)s AND token = %(token)s
+      FOR UPDATE),
+    left_over AS (UPDATE prefs_range o SET {none}, lease_until = NULL FROM h WHERE o.id = h.id)
+    UPDATE prefs_run r SET {_JOINED}, lease_until = clock_timestamp()
+    FROM h WHERE r.id = h.run_id"""

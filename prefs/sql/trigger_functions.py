@@ -1,0 +1,229 @@
+"""What the triggers run: capture, the guards, the departure from the archive.
+
+A statement of ours that writes both stores marks itself: a transaction-local setting holds
+the time of the statement, which no other statement has. A mark that is left behind says
+nothing about the next statement, so there is none to forget to clear.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from prefs.mapping import BLOB_COLUMN
+from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES
+from prefs.sql.copying import upserts
+from prefs.sql.documents import is_marked, switch, tables_document
+from prefs.sql.expressions import literal, same
+from prefs.sql.names import DEPARTURE_TABLE, TRANSITION_TABLE, names, quote
+
+CAPTURE = "prefs_capture"
+GUARD_ROWS = "prefs_guard_rows"
+GUARD_SWITCH = "prefs_guard_switch"
+APPEND_ONLY = "prefs_append_only"
+GUARD_ARCHIVE = "prefs_guard_archive"
+DEPARTURE = "prefs_departure"
+
+# A transaction that holds its own number in this setting turns switches by the protocol.
+TURNING = "prefs.turning"
+
+
+def function_statement(name: str) -> str:
+    """The statement that makes one of the trigger functions.
+
+    They run with their owner's rights, so that a role with rights on the users table alone
+    is captured too, and with the search path of the migration.
+    """
+    return f"""
+CREATE OR REPLACE FUNCTION {name}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $function$
+{_BODIES[name]()}
+$function$
+""".strip()
+
+
+def functions() -> dict[str, str]:
+    """Every trigger function: name -> the statement that makes it."""
+    return {name: function_statement(name) for name in _BODIES}
+
+
+_READ_SWITCHES = f"""  SELECT {{dual_write}}, {{read_tables}} INTO dual_write, read_tables;
+  IF dual_write IS NULL OR read_tables IS NULL THEN
+    RAISE EXCEPTION 'a waffle switch of the preferences migration is missing (% or %)',
+      {literal(DUAL_WRITE)}, {literal(READ_TABLES)}
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = 'Run manage.py status_prefs: it prints the command that puts the row back.';
+  END IF;"""
+
+
+def _read_switches() -> str:
+    return _READ_SWITCHES.format(dual_write=switch(DUAL_WRITE), read_tables=switch(READ_TABLES))
+
+
+@cache
+def _capture() -> str:
+    """Mirror one row's blob, or refuse it where the tables alone are written.
+
+    The switches are read by VOLATILE code, so under locks and a snapshot that the drain of a
+    flip knows of. A marked statement that writes the blob writes both stores, and does so by
+    the route that it read: the switch may have been turned since.
+    """
+    n = names()
+    source = f"(SELECT new.{n.key} AS user_id, new.{n.blob} AS doc)"
+    return f"""DECLARE
+  dual_write boolean;
+  read_tables boolean;
+  written bigint[];
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'preferences are written at READ COMMITTED only; this transaction is at %',
+      upper(current_setting('transaction_isolation')) USING ERRCODE = 'feature_not_supported',
+      HINT = 'Write users and their preferences in a transaction at READ COMMITTED.';
+  END IF;
+{_read_switches()}
+  IF NOT dual_write AND NOT read_tables THEN
+    RETURN NULL;
+  END IF;
+  IF tg_op = 'UPDATE' AND {is_marked()} THEN
+    RETURN NULL;
+  END IF;
+  IF tg_op = 'UPDATE' AND read_tables THEN
+    IF NOT dual_write THEN
+      RAISE EXCEPTION 'the column % of user % is no longer written: preferences are in the tables',
+        {literal(BLOB_COLUMN)}, new.{n.key} USING ERRCODE = 'object_not_in_prerequisite_state',
+        HINT = 'Write them by UserPreferences.objects; or let the operator run'
+          ' manage.py rollback_prefs, which has the column written again.';
+    END IF;
+    IF NOT {same(tables_document(f"new.{n.key}"), f"old.{n.blob}")} THEN
+      RAISE EXCEPTION 'the column % of user % was older than the tables, and so may be what is'
+        ' written to it', {literal(BLOB_COLUMN)}, new.{n.key}
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+        HINT = 'Run manage.py backfill_prefs --reverse and verify_prefs before anything that'
+          ' knows the column alone is started again.';
+    END IF;
+  END IF;
+  WITH {upserts(source, columns="ARRAY[{user_rows}, {notification_rows}]")} INTO written;
+  PERFORM set_config('prefs.writing', '', true);
+  RETURN NULL;
+END"""
+
+
+@cache
+def _guard_rows() -> str:
+    """Refuse a statement on a typed table that is not ours, while the blob mirrors it.
+
+    What the foreign key cascades is let through: it is known by the users it was the row of,
+    who are gone by then or have another key.
+    """
+    n = names()
+    return f"""DECLARE
+  dual_write boolean;
+  read_tables boolean;
+BEGIN
+  IF {is_marked()} THEN
+    RETURN NULL;
+  END IF;
+  SELECT {switch(DUAL_WRITE)}, {switch(READ_TABLES)} INTO dual_write, read_tables;
+  IF tg_op = 'TRUNCATE' THEN
+    IF NOT EXISTS (SELECT FROM {n.users}) OR NOT (dual_write OR read_tables) THEN
+      RETURN NULL;
+    END IF;
+  ELSIF dual_write IS FALSE THEN
+    RETURN NULL;
+  ELSIF tg_op <> 'INSERT' THEN
+    IF NOT EXISTS (SELECT FROM was w JOIN {n.users} u ON u.{n.key} = w.user_id) THEN
+      RETURN NULL;
+    END IF;
+  END IF;
+  RAISE EXCEPTION '% of % is refused: it would part the two stores of preferences',
+    tg_op, tg_table_name USING ERRCODE = 'object_not_in_prerequisite_state',
+    HINT = 'Write by UserPreferences.objects, or save the rows by their Django models.';
+END"""
+
+
+@cache
+def _guard_switch() -> str:
+    """Refuse to turn, delete or truncate the switches but in a flip's own transaction.
+
+    A row that is gone can be put back with the value that the last transition gave it.
+    """
+    ours = ", ".join(map(literal, SWITCHES))
+    return f"""DECLARE
+  recorded text;
+  expected boolean;
+BEGIN
+  IF current_setting('{TURNING}', true) = pg_current_xact_id()::text THEN
+    RETURN CASE WHEN tg_op = 'DELETE' THEN old ELSE new END;
+  END IF;
+  IF tg_op = 'INSERT' THEN
+    IF new.name NOT IN ({ours}) THEN
+      RETURN new;
+    END IF;
+    SELECT t.to_state INTO recorded FROM {quote(TRANSITION_TABLE)} t ORDER BY t.id DESC LIMIT 1;
+    expected := CASE new.name
+      WHEN {literal(DUAL_WRITE)} THEN coalesce(recorded IN ('dual_write', 'read_cutover'), false)
+      ELSE coalesce(recorded IN ('read_cutover', 'mirror_off', 'dropped'), false) END;
+    IF new.active = expected THEN
+      RETURN new;
+    END IF;
+  ELSIF tg_op = 'UPDATE' THEN
+    IF old.name NOT IN ({ours}) AND new.name NOT IN ({ours})
+        OR old.name = new.name AND old.active = new.active THEN
+      RETURN new;
+    END IF;
+  ELSIF tg_op = 'DELETE' THEN
+    IF old.name NOT IN ({ours}) THEN
+      RETURN old;
+    END IF;
+  END IF;
+  RAISE EXCEPTION '% of the switches of the preferences migration is refused: a switch is turned'
+    ' under gates, and drained', tg_op USING ERRCODE = 'object_not_in_prerequisite_state',
+    HINT = 'Run manage.py advance_prefs or rollback_prefs, or turn the switch in the admin.';
+END"""
+
+
+@cache
+def _append_only() -> str:
+    """Refuse to change what was recorded."""
+    return """BEGIN
+  RAISE EXCEPTION '% of % is refused: the audit is only ever added to', tg_op, tg_table_name
+    USING ERRCODE = 'object_not_in_prerequisite_state';
+END"""
+
+
+@cache
+def _guard_archive() -> str:
+    """Refuse to change an archived blob, or to delete one whose user stays.
+
+    What the foreign key cascades comes from inside another trigger: a row that goes with its
+    user, a user's key that changed.
+    """
+    return f"""BEGIN
+  IF tg_op = 'DELETE' AND pg_trigger_depth() > 1 THEN
+    RETURN old;
+  ELSIF tg_op = 'UPDATE' AND {same("old.document", "new.document")}
+      AND old.digest = new.digest THEN
+    RETURN new;
+  END IF;
+  RAISE EXCEPTION '% of % is refused: the archive is evidence', tg_op, tg_table_name
+    USING ERRCODE = 'object_not_in_prerequisite_state',
+    HINT = 'Its rows go with their users; manage.py archive_prefs --remove removes it whole.';
+END"""
+
+
+@cache
+def _departure() -> str:
+    """Keep the digest of a row that goes with its user, and nothing that tells whose it was."""
+    return f"""BEGIN
+  INSERT INTO {quote(DEPARTURE_TABLE)} (digest) VALUES (old.digest);
+  RETURN NULL;
+END"""
+
+
+_BODIES = {
+    CAPTURE: _capture,
+    GUARD_ROWS: _guard_rows,
+    GUARD_SWITCH: _guard_switch,
+    APPEND_ONLY: _append_only,
+    GUARD_ARCHIVE: _guard_archive,
+    DEPARTURE: _departure,
+}

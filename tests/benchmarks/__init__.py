@@ -1,0 +1,1 @@
+"""The benchmarks: that they measure every row, and report what they measured."""

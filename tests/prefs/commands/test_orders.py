@@ -1,0 +1,309 @@
+"""Orders from a second terminal, a second process on one run, and one of two that is killed."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import ExitStack
+
+import pytest
+from django.db import transaction
+
+from prefs.clock import Clock
+from prefs.models import Range, Run
+from tests.prefs import scratch
+from tests.prefs.commands.processes import (
+    SLOW,
+    at_work,
+    copied,
+    counted,
+    cut_up,
+    running,
+)
+from tests.prefs.commands.running import run
+from tests.prefs.engine.steps import copy_all, differences, many_users, rows, until, value
+
+BACKFILL = ("backfill_prefs", *SLOW)
+BATCH = 5
+ORDERS = [
+    ("--pause",),
+    ("--resume",),
+    ("--stop",),
+    ("--set-rate", "5"),
+    ("--set-target", "5"),
+]
+
+
+def ended(process: subprocess.Popen[str], seconds: float = 30) -> tuple[int, str, str]:
+    """How a process ends by itself: its status, and what it wrote."""
+    out, err = process.communicate(timeout=seconds)
+    return process.returncode, out, err
+
+
+def is_exact(users: int) -> bool:
+    """Whether the one run has counted each user once, and every one is as they should be."""
+    done = Run.objects.get()
+    figures = (done.status, done.users, done.copied, copied(), Range.objects.count())
+    return figures == ("done", users, users, users, 0) and differences() == []
+
+
+def stands_still() -> bool:
+    """Whether nobody is copied for half a second."""
+    before = copied()
+    Clock().sleep(0.5)
+    return copied() == before
+
+
+# --- one process -----------------------------------------------------------------------
+
+
+def test_it_pauses_within_a_batch_keeps_its_lease_and_goes_on(site: str) -> None:
+    many_users(200)
+    with running(site, *BACKFILL, lease=0.8) as process:
+        told = run("backfill_prefs", "--pause")
+        after = copied()
+        assert (told.status, told.err) == (0, "")
+        assert told.out == f"{Run.objects.get()} pauses: 1 at work.\n"
+        Clock().sleep(1)
+        assert copied() <= after + 2 * BATCH
+        assert stands_still()
+        assert (at_work(), process.poll()) == (1, None)
+        assert run("backfill_prefs", "--resume").out == f"{Run.objects.get()} goes on: 1 at work.\n"
+        status, _, err = ended(process)
+    assert (status, is_exact(200)) == (0, True)
+    assert "lost to another" not in err
+
+
+def test_a_pause_holds_no_lock_and_keeps_nobody_from_writing(site: str) -> None:
+    many_users(200)
+    with running(site, *BACKFILL):
+        run("backfill_prefs", "--pause")
+        until(stands_still)
+        rows("SET lock_timeout = '1s'")
+        rows("UPDATE accounts_user SET is_staff = true")
+        with transaction.atomic():
+            rows("LOCK TABLE user_preferences IN ACCESS EXCLUSIVE MODE NOWAIT")
+        rows("RESET lock_timeout")
+
+
+def test_it_stops_after_its_batch_and_can_be_resumed(site: str) -> None:
+    many_users(200)
+    with running(site, *BACKFILL, "--json") as process:
+        told = run("backfill_prefs", "--stop", "--json")
+        after = copied()
+        status, out, _ = ended(process, 5)
+    assert (told.json["stopping"], told.json["workers"]) == (True, 1)
+    assert status == 130
+    assert copied() <= after + 2 * BATCH
+    stopped = Run.objects.get()
+    assert (stopped.status, stopped.users) == ("interrupted", copied())
+    assert f'"users": {copied()}' in out
+    assert run("backfill_prefs").status == 0
+    assert is_exact(200)
+
+
+def test_a_paused_one_can_be_stopped(site: str) -> None:
+    many_users(200)
+    with running(site, *BACKFILL) as process:
+        run("backfill_prefs", "--pause")
+        until(stands_still)
+        run("backfill_prefs", "--stop")
+        assert ended(process, 5)[0] == 130
+    found = run("backfill_prefs", "--dry-run").out
+    assert f"resumes {Run.objects.get()}, in its copy, after {copied()} users" in found
+    assert "it is paused: backfill_prefs --resume lets it go on" in found
+
+
+def test_to_stop_one_that_nobody_is_on_changes_nothing(site: str) -> None:
+    many_users(20)
+    cut_up(5)
+    told = run("backfill_prefs", "--stop")
+    assert told.out == f"{Run.objects.get()} stands still: nobody is at work on it now.\n"
+    assert not Run.objects.get().stopping
+
+
+def test_its_rate_can_be_raised_lowered_and_let_go(site: str) -> None:
+    many_users(300)
+    with running(site, "backfill_prefs", "--batch-size", "5", "--max-rate", "5") as process:
+        told = run("backfill_prefs", "--set-rate", "50")
+        assert told.out == f"{Run.objects.get()} keeps to at most 50 users a second: 1 at work.\n"
+        until(lambda: copied() >= 50, 10)
+        run("backfill_prefs", "--set-rate", "1")
+        Clock().sleep(1)
+        before = copied()
+        Clock().sleep(2)
+        assert copied() <= before + 3
+        assert "keeps to no limit" in run("backfill_prefs", "--set-rate", "0").out
+        assert ended(process, 15)[0] == 0
+    assert is_exact(300)
+
+
+def test_the_target_of_its_batches_can_be_set(site: str) -> None:
+    many_users(4_000)
+    rows("CREATE TABLE seen (id bigserial, users bigint)")
+    rows(
+        "CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " INSERT INTO seen (users) SELECT count(*) FROM added;"
+        " PERFORM pg_sleep(0.001 * (SELECT count(*) FROM added)); RETURN NULL; END $$"
+    )
+    rows(
+        "CREATE TRIGGER take_time AFTER INSERT ON user_preferences REFERENCING NEW TABLE AS added"
+        " FOR EACH STATEMENT EXECUTE FUNCTION take_time()"
+    )
+    last = "SELECT users FROM seen ORDER BY id DESC LIMIT 1"
+    with running(site, "backfill_prefs") as process:
+        told = run("backfill_prefs", "--set-target", "1")
+        assert told.out == f"{Run.objects.get()} aims at 1 ms a batch: 1 at work.\n"
+        until(lambda: value(last) == 100)
+        at = value("SELECT max(id) FROM seen")
+        run("backfill_prefs", "--set-target", "600000")
+        assert ended(process)[0] == 0
+    # Within a batch, and then doubled.
+    grown = [u for (u,) in rows("SELECT users FROM seen WHERE id > %s ORDER BY id", at)]
+    assert grown[grown.index(200) :][:3] == [200, 400, 800]
+    assert is_exact(4_000)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order[0])
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        (("backfill_prefs",), "backfill"),
+        (("backfill_prefs", "--reverse"), "reverse backfill"),
+        (("verify_prefs",), "verification"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else None,
+)
+def test_an_order_to_nobody_is_an_error(
+    site: str, command: tuple[str, ...], kind: str, order: tuple[str, ...]
+) -> None:
+    many_users(1)
+    copy_all()
+    outcome = run(*command, *order)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert f"No {kind} run is open, so there is none to give an order to." in outcome.err
+    assert run(*command, *order, "--json").json["status"] == 1
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [
+        ("--pause", "--resume"),
+        ("--stop", "--pause"),
+        ("--stop", "--set-rate", "5"),
+        ("--set-rate", "5", "--set-target", "5"),
+        ("--set-rate", "-1"),
+        ("--set-target", "0"),
+        ("--workers", "0"),
+    ],
+)
+@pytest.mark.parametrize("command", ["backfill_prefs", "verify_prefs"])
+def test_orders_exclude_each_other_and_take_numbers(
+    site: str, command: str, orders: tuple[str, ...]
+) -> None:
+    outcome = run(command, *orders)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert f"usage: manage.py {command}" in outcome.err
+
+
+def test_a_verification_pauses_and_goes_on_as_well(site: str) -> None:
+    many_users(150)
+    copy_all()
+    with running(site, "verify_prefs", *SLOW) as process:
+        assert run("verify_prefs", "--pause").out.endswith(" pauses: 1 at work.\n")
+        after = counted()
+        Clock().sleep(1)
+        paused = counted()
+        assert paused <= after + 2 * BATCH
+        Clock().sleep(0.5)
+        assert (counted(), process.poll()) == (paused, None)
+        assert run("verify_prefs", "--resume").status == 0
+        assert ended(process)[0] == 0
+    assert (counted(), Run.objects.get(kind="verification").status) == (150, "done")
+
+
+# --- two processes ---------------------------------------------------------------------
+
+
+def test_a_second_process_joins_and_both_end_well_with_exact_counts(site: str) -> None:
+    many_users(400)
+    cut_up(20)
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(running(site, *BACKFILL)) for _ in range(2))
+        until(lambda: at_work() == 2, 20)
+        held = "SELECT holder FROM prefs_range WHERE lease_until > clock_timestamp()"
+        assert {each.split()[1] for (each,) in rows(held)} <= {str(first.pid), str(second.pid)}
+        ends = [ended(process) for process in (first, second)]
+    assert [status for status, _, _ in ends] == [0, 0]
+    assert f"joins {Run.objects.get()}, in its copy, after " in ends[1][2]
+    assert f"at work on it: pid {first.pid} on " in ends[1][2]
+    assert all("400 users copied" in out for _, out, _ in ends)
+    assert is_exact(400)
+
+
+def test_a_second_start_on_a_paused_run_says_that_it_is_paused(site: str) -> None:
+    many_users(100)
+    cut_up(10)
+    with running(site, *BACKFILL) as first:
+        run("backfill_prefs", "--pause")
+        until(stands_still)
+        with scratch.start(scratch.environment(site), *BACKFILL) as second:
+            until(lambda: at_work() == 2, 20)
+            assert stands_still()
+            run("backfill_prefs", "--resume")
+            ends = [ended(first), ended(second)]
+    assert [status for status, _, _ in ends] == [0, 0]
+    assert "it is paused: backfill_prefs --resume lets it go on" in ends[1][2]
+    assert "it is paused" not in ends[0][2]
+    assert is_exact(100)
+
+
+def test_an_order_to_stop_reaches_both_even_one_that_waits_for_work(site: str) -> None:
+    many_users(600)
+    environ = scratch.environment(site)
+    # All users are in the range of the first.
+    with running(site, *BACKFILL) as first, scratch.start(environ, *BACKFILL) as second:
+        # Each has a worker's session and a throttle's.
+        until(lambda: sessions() == 4, 20)
+        Clock().sleep(1)
+        assert "stops after the batches in hand" in run("backfill_prefs", "--stop").out
+        ends = [ended(first, 5), ended(second, 5)]
+    assert [status for status, _, _ in ends] == [130, 130]
+    assert Run.objects.get().status == "interrupted"
+    assert Run.objects.get().users == copied() < 600
+
+
+def sessions() -> int:
+    found: int = value(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    return found
+
+
+def test_one_of_two_is_killed_and_the_other_finishes_with_exact_counts(site: str) -> None:
+    many_users(400)
+    cut_up(20)
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(running(site, *BACKFILL, lease=2)) for _ in range(2))
+        until(lambda: at_work() == 2, 20)
+        first.kill()
+        first.wait(5)
+        # Rows and counters are committed together: at no moment is one ahead of the other.
+        assert value(f"SELECT ({COPIED}) - ({COUNTED})") == 0
+        assert ended(second)[0] == 0
+    assert is_exact(400)
+
+
+COPIED = "SELECT count(*) FROM user_preferences"
+COUNTED = """SELECT (SELECT sum(r.users) FROM prefs_run r)
+  + (SELECT coalesce(sum(h.users), 0) FROM prefs_range h)"""
+
+
+def test_a_restart_is_refused_while_another_is_at_work_which_goes_on(site: str) -> None:
+    many_users(100)
+    with running(site, *BACKFILL) as process:
+        refused = run("backfill_prefs", "--restart", "--json")
+        assert (refused.status, refused.json["status"]) == (5, 5)
+        assert f"is held by pid {process.pid} on " in refused.json["error"]
+        assert ended(process)[0] == 0
+    assert is_exact(100)

@@ -1,0 +1,350 @@
+"""Background work waits while the database is busy, says what for, and goes on by itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from prefs.clock import Clock
+from prefs.conf import Settings
+from prefs.engine.backfill import backfill
+from prefs.engine.batches import Control, Progress
+from prefs.engine.repair import Direction
+from prefs.engine.throttle import Throttle, Watch
+from prefs.models import Run
+from prefs.sql import signals
+from tests.prefs import scratch
+from tests.prefs.engine.steps import (
+    ALIAS,
+    SOON,
+    add_users,
+    copy_all,
+    differences,
+    in_thread,
+    many_users,
+    run_once,
+    until,
+    value,
+)
+
+WORKER = "prefs worker"
+QUIET = replace(SOON, throttle_waiting_sessions=(), throttle_oldest_transaction=())
+WAITING = replace(QUIET, throttle_waiting_sessions=(3, 1))
+OWN = f"{__name__}.own_reason"
+reasons: list[str] = []
+
+
+def own_reason(alias: str) -> str:
+    """A site's own throttle."""
+    assert alias == ALIAS
+    return reasons[-1] if reasons else ""
+
+
+def own_failure(alias: str) -> str:
+    """One that is broken."""
+    raise ArithmeticError(f"no reading of {alias}")
+
+
+@pytest.fixture(autouse=True)
+def no_reasons() -> Iterator[None]:
+    """Nothing to wait for."""
+    reasons.clear()
+    yield
+    reasons.clear()
+
+
+class Waiting:
+    """Sessions that wait for a row each, and can be called away one by one."""
+
+    def __init__(self) -> None:
+        self._left: list[Callable[[], None]] = []
+
+    def begin(self, session: scratch.Session, user: int) -> None:
+        """Have a session wait for the row of a user."""
+        touch = "UPDATE accounts_user SET is_staff = true WHERE id = %s"
+        future = in_thread(lambda: session.execute(touch, [user]))
+
+        def call_away() -> None:
+            session.cancel()
+            assert isinstance(future.exception(10), psycopg.errors.QueryCanceled)
+
+        self._left.append(call_away)
+
+    def call_away(self, sessions: int) -> None:
+        """Have so many of them wait no longer."""
+        for _ in range(sessions):
+            self._left.pop()()
+
+    def end(self) -> None:
+        """Have none of them wait any longer."""
+        self.call_away(len(self._left))
+
+
+@contextmanager
+def waiting(site: str, sessions: int, holder: str = WORKER) -> Iterator[Waiting]:
+    """So many sessions that wait for rows in the hand of a session of that name."""
+    users, them = add_users(*[{"theme": "dark"}] * sessions), Waiting()
+    with ExitStack() as stack:
+        holding = stack.enter_context(scratch.connect(site, holder))
+        holding.execute("BEGIN")
+        holding.execute("SELECT FROM accounts_user WHERE id = ANY(%s) FOR NO KEY UPDATE", [users])
+        for user in users:
+            them.begin(stack.enter_context(scratch.connect(site, "web")), user)
+        until(lambda: waiters() == sessions)
+        try:
+            yield them
+        finally:
+            them.end()
+
+
+def waiters() -> int:
+    """How many sessions of this site wait for a lock."""
+    found: int = value(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return found
+
+
+@contextmanager
+def asleep(site: str, sessions: int, application: str = "web") -> Iterator[None]:
+    """So many sessions at work on a statement."""
+    with ExitStack() as stack:
+        open_ = [stack.enter_context(scratch.connect(site, application)) for _ in range(sessions)]
+        futures = [in_thread(partial(each.execute, "SELECT pg_sleep(60)")) for each in open_]
+        until(
+            lambda: (
+                value(
+                    "SELECT count(*) FROM pg_stat_activity WHERE state = 'active'"
+                    " AND datname = current_database() AND query LIKE 'SELECT pg_sleep%'"
+                )
+                == sessions
+            )
+        )
+        yield
+        for session, future in zip(open_, futures, strict=True):
+            session.cancel()
+            future.exception(10)
+
+
+# --- each signal ---------------------------------------------------------------------------
+
+
+def test_on_a_quiet_database_there_is_nothing_to_wait_for(site: str) -> None:
+    assert Throttle(ALIAS, replace(SOON, throttle_active_sessions=(150, 100))).look() == ""
+
+
+def test_it_waits_for_sessions_that_wait_for_a_worker_and_goes_on_at_the_lower_number(
+    site: str,
+) -> None:
+    throttle = Throttle(ALIAS, WAITING)
+    with waiting(site, 3) as them:
+        assert throttle.look() == "3 sessions wait for a lock of a batch"
+        them.call_away(1)
+        assert throttle.look() == "2 sessions wait for a lock of a batch"
+        them.call_away(1)
+        assert throttle.look() == ""
+
+
+def test_between_the_two_numbers_it_does_not_begin_to_wait(site: str) -> None:
+    throttle = Throttle(ALIAS, WAITING)
+    with waiting(site, 2):
+        assert throttle.look() == ""
+
+
+def test_sessions_that_wait_for_anybody_else_are_not_its_affair(site: str) -> None:
+    throttle = Throttle(ALIAS, WAITING)
+    with waiting(site, 3, holder="web"):
+        assert throttle.look() == ""
+
+
+def test_it_waits_while_many_sessions_are_active(site: str) -> None:
+    throttle = Throttle(ALIAS, replace(QUIET, throttle_active_sessions=(15, 14)))
+    with asleep(site, 15):
+        assert throttle.look().endswith(" sessions are active")
+    until(lambda: throttle.look() == "")
+
+
+def test_workers_are_not_among_the_active(site: str) -> None:
+    throttle = Throttle(ALIAS, replace(QUIET, throttle_active_sessions=(15, 14)))
+    with asleep(site, 15, WORKER):
+        assert throttle.look() == ""
+
+
+def test_it_waits_while_a_transaction_is_old(site: str) -> None:
+    throttle = Throttle(ALIAS, replace(QUIET, throttle_oldest_transaction=(0.5, 0.4)))
+    with scratch.connect(site, "web") as session:
+        session.execute("BEGIN")
+        session.execute("SELECT 1")
+        assert throttle.look() == ""
+        Clock().sleep(0.6)
+        assert throttle.look() == "a transaction has been open for 1 s"
+        session.execute("COMMIT")
+        assert throttle.look() == ""
+
+
+@pytest.mark.parametrize("application", [WORKER, "web"])
+def test_a_batch_of_a_worker_and_another_database_are_not_old(
+    site: str, copies: scratch.Copies, application: str
+) -> None:
+    throttle = Throttle(ALIAS, replace(QUIET, throttle_oldest_transaction=(0.2, 0.1)))
+    where = site if application == WORKER else "postgres"
+    with scratch.connect(where, application) as session:
+        session.execute("BEGIN")
+        session.execute("SELECT 1")
+        Clock().sleep(0.3)
+        assert throttle.look() == ""
+
+
+def test_it_waits_while_a_replica_is_behind(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No replica is at hand: the one statement is altered, the rest is real."""
+    throttle = Throttle(ALIAS, QUIET)
+    lag = replace_lag(monkeypatch)
+    seen = []
+    for lag[0] in (9.9, 10.0, 5.1, 5.0, 9.9):
+        seen.append(throttle.look())
+    behind = "replicas are {} s behind"
+    assert seen == ["", behind.format(10), behind.format(5), "", ""]
+
+
+def replace_lag(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Has the statement find the lag that stands in the list returned."""
+    lag, found = [0.0], signals.signals()
+    measured, source = "max(r.replay_lag)", "FROM pg_stat_replication r"
+    assert measured in found
+    assert source in found
+
+    def altered() -> str:
+        return found.replace(measured, f"interval '{lag[0]} s'").replace(source, "")
+
+    monkeypatch.setattr(signals, "signals", altered)
+    return lag
+
+
+def test_several_reasons_are_all_given(site: str) -> None:
+    reasons.append("it is Black Friday")
+    throttle = Throttle(ALIAS, replace(WAITING, throttle_callable=OWN))
+    with waiting(site, 3):
+        assert throttle.look() == "3 sessions wait for a lock of a batch; it is Black Friday"
+
+
+# --- a site's own, and mistakes ------------------------------------------------------------
+
+
+def test_it_waits_while_the_sites_own_function_says_why(site: str) -> None:
+    throttle = Throttle(ALIAS, replace(QUIET, throttle_callable=OWN))
+    assert throttle.look() == ""
+    reasons.append("the nightly report is running")
+    assert throttle.look() == "the nightly report is running"
+
+
+@pytest.mark.parametrize("limits", [(5,), (5, 5), (5, 9), (5, -1), ("five", "four"), (1, 2, 3)])
+def test_wrong_thresholds_are_named(site: str, limits: Any) -> None:
+    with pytest.raises(ImproperlyConfigured) as raised:
+        Throttle(ALIAS, replace(SOON, throttle_active_sessions=limits))
+    assert str(raised.value).startswith(
+        f"PREFS_THROTTLE_ACTIVE_SESSIONS is {limits!r}; expected two numbers, where to wait and"
+    )
+
+
+def test_thresholds_may_be_off(site: str) -> None:
+    assert SOON.throttle_waiting_sessions == (4, 1)
+    with waiting(site, 5):
+        assert Throttle(ALIAS, SOON).look() != ""
+        assert Throttle(ALIAS, QUIET).look() == ""
+
+
+# --- runs ----------------------------------------------------------------------------------
+
+
+def test_a_run_waits_with_the_reason_in_its_progress_and_then_goes_on(site: str) -> None:
+    many_users(20)
+    told: list[Progress] = []
+    with waiting(site, 3) as them:
+
+        def tell(progress: Progress) -> None:
+            told.append(progress)
+            if sum(each.held_back for each in told) == 3:
+                them.end()
+
+        throttle = Throttle(ALIAS, WAITING)
+        # The rows in the worker's hand are locked for writers alone: the copy needs no more.
+        run = run_once(batch_size=10, progress=tell, throttle=throttle.look)
+    notes = [progress.note for progress in told]
+    assert notes[:3] == ["waiting: 3 sessions wait for a lock of a batch"] * 3
+    assert {progress.users for progress in told[:3]} == {0}
+    assert not any(progress.held_back for progress in told[3:])
+    assert (run.status, run.users, differences()) == ("done", 23, [])
+
+
+def test_all_its_workers_wait(site: str) -> None:
+    many_users(20)
+    reasons.append("not now")
+    told: list[Progress] = []
+    settings = replace(QUIET, throttle_callable=OWN)
+
+    def tell(progress: Progress) -> None:
+        told.append(progress)
+        if len(told) == 10:
+            reasons.append("")
+
+    with Watch(ALIAS, settings) as watch:
+        until(lambda: watch() == "not now")
+        control = Control(progress=tell, throttle=watch)
+        run = backfill(ALIAS, Direction.FORWARD, settings, control, workers=3)
+    assert {progress.note for progress in told[:10]} == {"waiting: not now"}
+    assert (run.status, run.users) == ("done", 20)
+
+
+def test_one_that_is_broken_fails_the_run_with_its_own_error(site: str) -> None:
+    many_users(20)
+    settings = replace(SOON, throttle_callable=f"{__name__}.own_failure")
+    with Watch(ALIAS, settings) as watch:
+        until(lambda: is_broken(watch))
+        with pytest.raises(ArithmeticError, match="no reading of default"):
+            backfill(ALIAS, Direction.FORWARD, settings, Control(throttle=watch))
+    failed = Run.objects.get()
+    assert (failed.status, failed.users) == ("failed", 0)
+    assert failed.error == "ArithmeticError: no reading of default"
+    assert (copy_all().pk, Run.objects.get().users) == (failed.pk, 20)
+
+
+def is_broken(watch: Watch) -> bool:
+    try:
+        watch()
+    except ArithmeticError:
+        return True
+    return False
+
+
+def test_a_function_that_is_not_there_is_an_error_before_anything_is_done(site: str) -> None:
+    with pytest.raises(ImportError, match="no_such_function"):
+        Watch(ALIAS, Settings(throttle_callable=f"{__name__}.no_such_function"))
+
+
+def says(watch: Watch, reason: str) -> bool:
+    return watch() == reason
+
+
+def sessions() -> int:
+    found: int = value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+    return found
+
+
+def test_a_watch_looks_again_and_again_and_leaves_no_thread_and_no_session(site: str) -> None:
+    before = sessions()
+    with Watch(ALIAS, replace(QUIET, throttle_callable=OWN)) as watch:
+        until(lambda: sessions() == before + 1)
+        for reason in ("one", "another", ""):
+            reasons.append(reason)
+            until(partial(says, watch, reason))
+    assert "throttle" not in {thread.name for thread in threading.enumerate()}
+    until(lambda: sessions() == before)
