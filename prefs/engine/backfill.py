@@ -76,7 +76,7 @@ def plan(alias: str, direction: Direction) -> Plan:
     direction.must_hold(state.route)
     phases = [Run.Phase.COPY] if direction is Direction.FORWARD else []
     foretold = predict(alias, direction)
-    if phases and (_keys_go_aside(state, foretold) or keys.missing(alias)):
+    if phases and (keys.go_aside(alias, foretold.rows) or keys.missing(alias)):
         phases.append(Run.Phase.KEYS)
     if state.route.mirrored or direction is Direction.REVERSE:
         phases.append(Run.Phase.CATCH_UP)
@@ -133,14 +133,10 @@ def backfill(
     kind, rival = kind_of(direction), kind_of(direction.opposite)
     run = join(kind, planned.phases[0], alias, settings, since=since, rival=rival)
     remember(run, alias, planned.prediction)
-    if run.phase == Run.Phase.COPY and _keys_go_aside(current_state(alias), planned.prediction):
+    if run.phase == Run.Phase.COPY and keys.go_aside(alias, planned.prediction.rows):
         _put_keys_aside(alias, settings, control)
     job = _job(alias, direction, planned.users, settings, control)
     return Crew(run, alias, settings, control, job).work(workers)
-
-
-def _keys_go_aside(state: State, foretold: Prediction) -> bool:
-    return state is State.EXPANDED and foretold.rows >= keys.WORTH_IT
 
 
 def _put_keys_aside(alias: str, settings: Settings, control: Control) -> None:

@@ -19,6 +19,7 @@ from prefs.engine.states import (
     recorded_state,
 )
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
+from prefs.models import Run
 from prefs.routing import MissingSwitch
 from prefs.sql import catalog, installed, planned
 from prefs.sql.functions import FUNCTIONS
@@ -105,7 +106,10 @@ def _body_and_traits(create: str) -> tuple[str, list[str]]:
 
 
 def problems(alias: str) -> list[Problem]:
-    """Everything that is wrong with the installation, each with its repair. Locks nothing."""
+    """Everything that is wrong with the installation, each with its repair. Locks nothing.
+
+    Foreign keys that an open backfill has put aside are not: it will put them back.
+    """
     found: list[Problem] = []
     try:
         state = current_state(alias)
@@ -116,8 +120,17 @@ def problems(alias: str) -> list[Problem]:
         found += _unrecorded(state, alias)
         has_column = state is not State.DROPPED
     wrong = [*wrong_tables(alias), *wrong_triggers(alias, has_column=has_column)]
+    if _keys_are_due_back(alias):
+        wrong = [what for what in wrong if remedy_for([what]) is not KEYS_BACK]
     found += [Problem(what=what, repair=f"Run {remedy_for([what])}.") for what in wrong]
     return found
+
+
+def _keys_are_due_back(alias: str) -> bool:
+    at_it = Run.objects.using(alias).filter(
+        kind=Run.Kind.BACKFILL, phase__in=(Run.Phase.COPY, Run.Phase.KEYS)
+    )
+    return at_it.exclude(status__in=(Run.Status.DONE, Run.Status.ABANDONED)).exists()
 
 
 def remedy_for(wrong: list[str]) -> str:

@@ -27,6 +27,8 @@ WORTH_IT = 50_000
 _TABLES = (USER_TABLE, NOTIFICATION_TABLE)
 # No live statement waits for longer than this behind a try.
 _ONE_TRY = timedelta(milliseconds=40)
+# Beyond deadlock_timeout, after which an autovacuum of a typed table makes way for us.
+_FOR_AUTOVACUUM = timedelta(seconds=2)
 _PATIENCE = timedelta(seconds=5)
 
 
@@ -36,6 +38,11 @@ def missing(alias: str) -> list[str]:
         cursor.execute(sql.valid_keys())
         valid = {table for table, validated in cursor.fetchall() if validated}
     return [table for table in _TABLES if table not in valid]
+
+
+def go_aside(alias: str, rows: float) -> bool:
+    """Whether a copy of so many users is worth it, and nothing else writes the typed tables."""
+    return rows >= WORTH_IT and current_state(alias) is State.EXPANDED
 
 
 def put_aside(alias: str, settings: Settings, clock: Clock) -> None:
@@ -60,23 +67,36 @@ def put_aside(alias: str, settings: Settings, clock: Clock) -> None:
 def put_back(alias: str, settings: Settings, clock: Clock) -> None:
     """Add the keys that are missing, delete rows without a user, and validate. May be repeated.
 
-    Takes SHARE ROW EXCLUSIVE on users and a typed table for a moment, in short tries, and no
-    lock that a writer waits for while it validates. Raises LockNotObtained.
+    Takes ACCESS EXCLUSIVE on a typed table and SHARE ROW EXCLUSIVE on users for a moment, on
+    users in short tries, and no lock that a writer waits for while it validates. Raises
+    LockNotObtained.
     """
-    connection = connections[alias]
-    gentle = replace(settings, ddl_lock_timeout=_ONE_TRY)
-
-    def step(table: str, *statements: str) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(sql.one_at_a_time())
-            if table in missing(alias):
-                for statement in statements:
-                    cursor.execute(statement)
-
     for table in missing(alias):
-        for statements in (
-            (sql.add_key(table),),
-            (sql.delete_orphans(table), sql.validate_key(table)),
-        ):
-            work = partial(step, table, *statements)
-            ddl.locked(connection, "put the foreign keys back", work, settings=gentle, clock=clock)
+        for step in (_add, _validate):
+            ddl.locked(
+                connections[alias],
+                "put the foreign keys back",
+                partial(step, table, alias),
+                settings=replace(settings, ddl_lock_timeout=_FOR_AUTOVACUUM),
+                clock=clock,
+            )
+
+
+def _add(table: str, alias: str) -> None:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql.one_at_a_time())
+        if table not in missing(alias):
+            return
+        # Only in `expanded` does nobody else use it, and may we wait for it.
+        if current_state(alias) is State.EXPANDED:
+            cursor.execute(sql.lock_table(table))
+        cursor.execute(sql.wait_no_longer(_ONE_TRY))
+        cursor.execute(sql.add_key(table))
+
+
+def _validate(table: str, alias: str) -> None:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql.one_at_a_time())
+        if table in missing(alias):
+            cursor.execute(sql.delete_orphans(table))
+            cursor.execute(sql.validate_key(table))

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 _FIRST = 500
 _LARGEST = 20_000
-# Fewer users are no faster: what a batch costs whoever is in it comes to more by then.
+# Below this a batch costs more than the users in it, so fewer are not much faster, unless each
+# is very slow: then the batch takes many times its target.
 _SMALLEST = 100
+_VERY_SLOW = 10
 
 
 class Pace:
@@ -27,7 +29,7 @@ class Pace:
         if users < asked or asked < self.size:
             return
         factor = min(2.0, max(0.5, self.target / seconds)) if seconds > 0 else 2.0
-        smallest = min(_SMALLEST, self.size)
+        smallest = 1 if seconds > _VERY_SLOW * self.target else min(_SMALLEST, self.size)
         self.size = min(self._largest, max(smallest, round(self.size * factor)))
 
     def missed(self, asked: int) -> None:

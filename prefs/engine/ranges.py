@@ -79,7 +79,10 @@ def join(
             abandon(found, now, alias)
             return create(kind, phase, now, alias)
         found.status, found.stopping, found.error = Run.Status.RUNNING, False, ""
-        found.save(using=alias, update_fields=["status", "stopping", "error"])
+        if not held(found, alias):
+            # What was ordered of those who are gone; but a run that is paused stays so.
+            found.max_rate = found.target_ms = None
+        found.save(using=alias)
         return found
 
 

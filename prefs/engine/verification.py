@@ -17,7 +17,7 @@ from prefs.engine import audit, transitions
 from prefs.engine.batches import LOCK_TIMEOUT_MS, ColumnGone, Control
 from prefs.engine.evidence import last_settled
 from prefs.engine.leases import Tally
-from prefs.engine.ranges import Job, join
+from prefs.engine.ranges import Job, held, join
 from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
 from prefs.engine.states import State, current_state
 from prefs.engine.workers import Crew
@@ -56,6 +56,9 @@ def verify(
     direction = Direction.of(_state(alias).route)
     since = last_settled(alias)
     run = join(Run.Kind.VERIFICATION, Run.Phase.COMPARE, alias, settings, since=since)
+    if run.cursor is not None:
+        what = "Joins" if held(run, alias) else "Resumes"
+        control.notice(f"{what} {run}, after {run.so_far('users')} users.")
 
     def batch(cursor: Any, after: Any, upto: Any) -> Tally:
         ids = differing(cursor, after, upto)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql.installed import foreign_key_name
 from prefs.sql.names import names, quote
@@ -43,6 +45,16 @@ def valid_keys() -> str:
     pairs = ", ".join(f"('{table}', '{foreign_key_name(table)}')" for table in tables)
     return f"""SELECT t.name, c.convalidated FROM (VALUES {pairs}) t(name, key)
     JOIN pg_constraint c ON c.conrelid = t.name::regclass AND c.conname = t.key"""
+
+
+def lock_table(table: str) -> str:
+    """Lock a table against everything."""
+    return f"LOCK TABLE {quote(table)} IN ACCESS EXCLUSIVE MODE"
+
+
+def wait_no_longer(than: timedelta) -> str:
+    """Bound each wait for a lock in this transaction from here on."""
+    return f"SET LOCAL lock_timeout = '{than.total_seconds() * 1000:.0f}ms'"
 
 
 def one_at_a_time() -> str:

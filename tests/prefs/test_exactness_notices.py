@@ -129,7 +129,11 @@ FAULTS = (
         '{"x": {"y": null}}',
     ),
     Fault(
-        "SQL NULL read as {}", "document", "IS NULL THEN NULLIF(", "IS NULL THEN COALESCE(", None
+        "SQL NULL read as {}",
+        "document",
+        "IS NULL THEN ('{' || NULLIF(",
+        "IS NULL THEN ('{' || COALESCE(",
+        None,
     ),
     Fault(
         "jsonb equality for identity",

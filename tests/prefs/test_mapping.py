@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import prefs
 from prefs import mapping
-from prefs.mapping import LEAVES, TREE, Choice, Flag, Shape, UnknownTopic
+from prefs.mapping import LEAVES, TREE, Choice, Flag, Leaf, Shape, UnknownTopic
 
 SOURCES = Path(prefs.__file__).parent
 
@@ -95,6 +96,21 @@ def test_every_example_of_a_shape_has_that_shape_and_is_known() -> None:
             assert re.fullmatch(shape.pattern, example)
             assert len(example) <= shape.max_length
             assert shape.known is None or shape.known(example)
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.dotted)
+def test_no_name_and_no_value_of_a_leaf_needs_an_escape_in_json(leaf: Leaf) -> None:
+    hostile = ['"', "\\", "\n", "\x00", "\x1f", "\ud800"]
+    assert json.dumps(leaf.name) == f'"{leaf.name}"'
+    match leaf.domain:
+        case Choice(values=values):
+            assert all(json.dumps(value) == f'"{value}"' for value in values)
+        case Shape(pattern=pattern, examples=examples):
+            for example in examples:
+                for place in range(len(example) + 1):
+                    for bad in hostile:
+                        text = example[:place] + bad + example[place:]
+                        assert not re.fullmatch(pattern, text), text
 
 
 def test_expectations_say_what_is_accepted() -> None:

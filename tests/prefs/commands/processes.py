@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 from django.contrib.auth import get_user_model
 
+from prefs.clock import Clock
 from prefs.engine import ranges
 from prefs.models import Range, Run
 from tests.prefs import scratch
-from tests.prefs.engine.steps import ALIAS, SOON, until, value
+from tests.prefs.engine.steps import ALIAS, SOON, differences, until, value
 
 # Ten batches a second.
 SLOW = ("--batch-size", "5", "--max-rate", "50")
@@ -64,3 +65,23 @@ def cut_up(users: int) -> None:
         Range.objects.create(run=run, cursor=cursor, upto=upto, holder="gone")
         cursor = upto
     Run.objects.update(cursor=cursor)
+
+
+def ended(process: subprocess.Popen[str], seconds: float = 30) -> tuple[int, str, str]:
+    """How a process ends by itself: its status, and what it wrote."""
+    out, err = process.communicate(timeout=seconds)
+    return process.returncode, out, err
+
+
+def is_exact(users: int) -> bool:
+    """Whether the one run has counted each user once, and every one is as they should be."""
+    done = Run.objects.get()
+    figures = (done.status, done.users, done.copied, copied(), Range.objects.count())
+    return figures == ("done", users, users, users, 0) and differences() == []
+
+
+def stands_still() -> bool:
+    """Whether nobody is copied for half a second."""
+    before = copied()
+    Clock().sleep(0.5)
+    return copied() == before

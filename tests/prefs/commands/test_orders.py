@@ -1,26 +1,25 @@
-"""Orders from a second terminal, a second process on one run, and one of two that is killed."""
+"""Orders from a second terminal, to a run in a process of its own."""
 
 from __future__ import annotations
-
-import subprocess
-from contextlib import ExitStack
 
 import pytest
 from django.db import transaction
 
 from prefs.clock import Clock
-from prefs.models import Range, Run
-from tests.prefs import scratch
+from prefs.models import Run
 from tests.prefs.commands.processes import (
     SLOW,
     at_work,
     copied,
     counted,
     cut_up,
+    ended,
+    is_exact,
     running,
+    stands_still,
 )
 from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import copy_all, differences, many_users, rows, until, value
+from tests.prefs.engine.steps import copy_all, many_users, rows, until, value
 
 BACKFILL = ("backfill_prefs", *SLOW)
 BATCH = 5
@@ -31,29 +30,6 @@ ORDERS = [
     ("--set-rate", "5"),
     ("--set-target", "5"),
 ]
-
-
-def ended(process: subprocess.Popen[str], seconds: float = 30) -> tuple[int, str, str]:
-    """How a process ends by itself: its status, and what it wrote."""
-    out, err = process.communicate(timeout=seconds)
-    return process.returncode, out, err
-
-
-def is_exact(users: int) -> bool:
-    """Whether the one run has counted each user once, and every one is as they should be."""
-    done = Run.objects.get()
-    figures = (done.status, done.users, done.copied, copied(), Range.objects.count())
-    return figures == ("done", users, users, users, 0) and differences() == []
-
-
-def stands_still() -> bool:
-    """Whether nobody is copied for half a second."""
-    before = copied()
-    Clock().sleep(0.5)
-    return copied() == before
-
-
-# --- one process -----------------------------------------------------------------------
 
 
 def test_it_pauses_within_a_batch_keeps_its_lease_and_goes_on(site: str) -> None:
@@ -219,91 +195,3 @@ def test_a_verification_pauses_and_goes_on_as_well(site: str) -> None:
         assert run("verify_prefs", "--resume").status == 0
         assert ended(process)[0] == 0
     assert (counted(), Run.objects.get(kind="verification").status) == (150, "done")
-
-
-# --- two processes ---------------------------------------------------------------------
-
-
-def test_a_second_process_joins_and_both_end_well_with_exact_counts(site: str) -> None:
-    many_users(400)
-    cut_up(20)
-    with ExitStack() as stack:
-        first, second = (stack.enter_context(running(site, *BACKFILL)) for _ in range(2))
-        until(lambda: at_work() == 2, 20)
-        held = "SELECT holder FROM prefs_range WHERE lease_until > clock_timestamp()"
-        assert {each.split()[1] for (each,) in rows(held)} <= {str(first.pid), str(second.pid)}
-        ends = [ended(process) for process in (first, second)]
-    assert [status for status, _, _ in ends] == [0, 0]
-    assert f"joins {Run.objects.get()}, in its copy, after " in ends[1][2]
-    assert f"at work on it: pid {first.pid} on " in ends[1][2]
-    assert all("400 users copied" in out for _, out, _ in ends)
-    assert is_exact(400)
-
-
-def test_a_second_start_on_a_paused_run_says_that_it_is_paused(site: str) -> None:
-    many_users(100)
-    cut_up(10)
-    with running(site, *BACKFILL) as first:
-        run("backfill_prefs", "--pause")
-        until(stands_still)
-        with scratch.start(scratch.environment(site), *BACKFILL) as second:
-            until(lambda: at_work() == 2, 20)
-            assert stands_still()
-            run("backfill_prefs", "--resume")
-            ends = [ended(first), ended(second)]
-    assert [status for status, _, _ in ends] == [0, 0]
-    assert "it is paused: backfill_prefs --resume lets it go on" in ends[1][2]
-    assert "it is paused" not in ends[0][2]
-    assert is_exact(100)
-
-
-def test_an_order_to_stop_reaches_both_even_one_that_waits_for_work(site: str) -> None:
-    many_users(600)
-    environ = scratch.environment(site)
-    # All users are in the range of the first.
-    with running(site, *BACKFILL) as first, scratch.start(environ, *BACKFILL) as second:
-        # Each has a worker's session and a throttle's.
-        until(lambda: sessions() == 4, 20)
-        Clock().sleep(1)
-        assert "stops after the batches in hand" in run("backfill_prefs", "--stop").out
-        ends = [ended(first, 5), ended(second, 5)]
-    assert [status for status, _, _ in ends] == [130, 130]
-    assert Run.objects.get().status == "interrupted"
-    assert Run.objects.get().users == copied() < 600
-
-
-def sessions() -> int:
-    found: int = value(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    return found
-
-
-def test_one_of_two_is_killed_and_the_other_finishes_with_exact_counts(site: str) -> None:
-    many_users(400)
-    cut_up(20)
-    with ExitStack() as stack:
-        first, second = (stack.enter_context(running(site, *BACKFILL, lease=2)) for _ in range(2))
-        until(lambda: at_work() == 2, 20)
-        first.kill()
-        first.wait(5)
-        # Rows and counters are committed together: at no moment is one ahead of the other.
-        assert value(f"SELECT ({COPIED}) - ({COUNTED})") == 0
-        assert ended(second)[0] == 0
-    assert is_exact(400)
-
-
-COPIED = "SELECT count(*) FROM user_preferences"
-COUNTED = """SELECT (SELECT sum(r.users) FROM prefs_run r)
-  + (SELECT coalesce(sum(h.users), 0) FROM prefs_range h)"""
-
-
-def test_a_restart_is_refused_while_another_is_at_work_which_goes_on(site: str) -> None:
-    many_users(100)
-    with running(site, *BACKFILL) as process:
-        refused = run("backfill_prefs", "--restart", "--json")
-        assert (refused.status, refused.json["status"]) == (5, 5)
-        assert f"is held by pid {process.pid} on " in refused.json["error"]
-        assert ended(process)[0] == 0
-    assert is_exact(100)

@@ -86,10 +86,14 @@ def test_a_target_that_changes_is_followed_from_the_next_batch_on() -> None:
 
 
 def test_time_alone_makes_no_batch_so_small_that_it_is_no_faster() -> None:
-    assert steady(Pace(None, TARGET), 7.0, 9)[-1] == 100
+    assert steady(Pace(None, TARGET), 0.05, 9)[-1] == 100
     small = Pace(None, TARGET)
     small.missed(80)
-    assert steady(small, 7.0, 3) == [40, 40, 40]
+    assert steady(small, 0.2, 3) == [40, 40, 40]
+
+
+def test_users_who_are_very_slow_each_are_taken_one_by_one() -> None:
+    assert steady(Pace(None, TARGET), 7.0, 12)[-1] == 1
 
 
 def test_a_miss_halves_at_once_and_down_to_one() -> None:
