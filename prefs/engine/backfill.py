@@ -22,7 +22,7 @@ from prefs.engine.evidence import database_now
 from prefs.engine.leases import OPEN, Tally, open_run, resumable
 from prefs.engine.prediction import Prediction, predict, remember
 from prefs.engine.ranges import Job, held, join
-from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
+from prefs.engine.repair import Direction, count_users, make_equal
 from prefs.engine.states import State, current_state, last_transition
 from prefs.engine.workers import Crew
 from prefs.models import Run
@@ -175,5 +175,5 @@ def _copy(cursor: Any, after: Any, upto: Any) -> Tally:
 
 
 def _catch_up(cursor: Any, after: Any, upto: Any, direction: Direction) -> Tally:
-    ids = differing(cursor, after, upto)
-    return Tally(differing=len(ids), repaired=overwrite_mirror(cursor, ids, direction))
+    found, overwritten = make_equal(cursor, after, upto, direction)
+    return Tally(differing=found, repaired=overwritten)

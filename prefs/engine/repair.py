@@ -7,7 +7,7 @@ statements that dual-write uses, so they cannot disagree with it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import connections
@@ -69,6 +69,28 @@ def overwrite_mirror(cursor: Any, ids: Sequence[Any], direction: Direction) -> i
         cursor.execute(copying.settle_tables(), parameters)
         cursor.execute(copying.overwrite_blob(), parameters)
     return len(keys)
+
+
+def make_equal(
+    cursor: Any,
+    after: Any,
+    upto: Any,
+    direction: Direction,
+    report: Callable[[list[Any]], None] = lambda _: None,
+) -> tuple[int, int]:
+    """Overwrite the mirror of a key range where it differs: (differing, overwritten) users.
+
+    Whoever was not there to be locked is gone, or has another key by now, which may be in the
+    range as well: then it is looked through again. Locks and errors as `overwrite_mirror`.
+    """
+    found = overwritten = 0
+    while ids := differing(cursor, after, upto):
+        report(ids)
+        locked = overwrite_mirror(cursor, ids, direction)
+        found, overwritten = found + len(ids), overwritten + locked
+        if locked == len(ids):
+            break
+    return found, overwritten
 
 
 def differing(cursor: Any, after: Any, upto: Any) -> list[Any]:

@@ -18,7 +18,7 @@ from prefs.engine.findings import Finding
 from prefs.engine.gates import GateRefused, NoSuchOverride, evaluate
 from prefs.engine.leases import Tally
 from prefs.engine.ranges import Job, join
-from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
+from prefs.engine.repair import Direction, count_users, make_equal
 from prefs.engine.states import (
     Action,
     Edge,
@@ -178,8 +178,7 @@ def _fill(alias: str, settings: Settings, control: Control) -> Run:
     run = join(Run.Kind.REVERSE, Run.Phase.COPY, alias, settings, since=since)
 
     def batch(cursor: Any, after: Any, upto: Any) -> Tally:
-        ids = differing(cursor, after, upto)
-        return Tally(copied=overwrite_mirror(cursor, ids, Direction.REVERSE))
+        return Tally(copied=make_equal(cursor, after, upto, Direction.REVERSE)[1])
 
     job = Job(batch=lambda _: batch, next_phase=lambda _: None, total=count_users(alias))
     return Crew(run, alias, settings, control, job).work(1)

@@ -18,7 +18,7 @@ from prefs.engine.batches import LOCK_TIMEOUT_MS, ColumnGone, Control
 from prefs.engine.evidence import last_settled
 from prefs.engine.leases import Tally
 from prefs.engine.ranges import Job, held, join
-from prefs.engine.repair import Direction, count_users, differing, overwrite_mirror
+from prefs.engine.repair import Direction, count_users, differing, make_equal, overwrite_mirror
 from prefs.engine.states import State, current_state
 from prefs.engine.workers import Crew
 from prefs.models import Run
@@ -61,10 +61,12 @@ def verify(
         control.notice(f"{what} {run}, after {run.so_far('users')} users.")
 
     def batch(cursor: Any, after: Any, upto: Any) -> Tally:
+        if repair:
+            found, repaired = make_equal(cursor, after, upto, direction, report)
+            return Tally(differing=found, repaired=repaired)
         ids = differing(cursor, after, upto)
         report(ids)
-        repaired = overwrite_mirror(cursor, ids, direction) if repair else 0
-        return Tally(differing=len(ids), repaired=repaired)
+        return Tally(differing=len(ids))
 
     job = Job(batch=lambda _: batch, next_phase=lambda _: None, total=count_users(alias))
     run = Crew(run, alias, settings, control, job).work(workers)

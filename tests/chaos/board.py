@@ -9,9 +9,9 @@ import enum
 import mmap
 from pathlib import Path
 
-SLOTS = 8
+SLOTS = 11
 _HEADER = 64
-_USED, _EPOCH = SLOTS, SLOTS + 1
+_USED, _EPOCH, _HELD, _WAITS, _WANTED, _PASSES = range(SLOTS, SLOTS + 6)
 
 
 class Epoch(enum.IntEnum):
@@ -47,6 +47,11 @@ class Board:
         return self._header[slot]
 
     @property
+    def written(self) -> int:
+        """About how many tokens were written."""
+        return sum(self._header[:SLOTS])
+
+    @property
     def used(self) -> int:
         """How many places have ever had a user."""
         return self._header[_USED]
@@ -63,6 +68,42 @@ class Board:
     @epoch.setter
     def epoch(self, epoch: Epoch) -> None:
         self._header[_EPOCH] = epoch
+
+    @property
+    def held(self) -> int | None:
+        """The place of a user whose row somebody holds who writes no preferences."""
+        return self._header[_HELD] - 1 if self._header[_HELD] else None
+
+    @held.setter
+    def held(self, place: int | None) -> None:
+        self._header[_HELD] = 0 if place is None else place + 1
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the flipper wants somebody to hold a row while it flips."""
+        return bool(self._header[_WANTED])
+
+    @wanted.setter
+    def wanted(self, wanted: bool) -> None:
+        self._header[_WANTED] = wanted
+
+    @property
+    def waits(self) -> bool:
+        """Whether a write waits for the row that is held."""
+        return bool(self._header[_WAITS])
+
+    @waits.setter
+    def waits(self, waits: bool) -> None:
+        self._header[_WAITS] = waits
+
+    @property
+    def passes(self) -> int:
+        """How often the flipper has caught up and verified."""
+        return self._header[_PASSES]
+
+    @passes.setter
+    def passes(self, passes: int) -> None:
+        self._header[_PASSES] = passes
 
     def acknowledged(self, slot: int, place: int, token: int) -> None:
         """From now on every read must see this token."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 from prefs.engine import gates
@@ -12,6 +12,7 @@ from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.states import Gate
 from tests.prefs.interleavings.protocols import replaced
 from tests.prefs.interleavings.registry import PROTOCOLS
+from tests.prefs.managers.stores import query
 
 
 def _blind(inquiry: Inquiry) -> Finding:
@@ -23,13 +24,15 @@ def _blind(inquiry: Inquiry) -> Finding:
 def _broken(name: str) -> Iterator[None]:
     blinded = {**CONDITIONS, Gate.TRIGGERS_INTACT: _blind}
     with replaced("CONDITIONS", blinded, gates), PROTOCOLS[name].patch():
-        yield
+        try:
+            yield
+        finally:
+            # Trigger functions are put right with the search path that the migration gave them.
+            query("""SELECT set_config('search_path', '"$user", public, pg_temp', false)""")
 
 
-def broken(name: str | None) -> Callable[[], AbstractContextManager[None]]:
-    """What breaks the protocol of that name for as long as it is entered; nothing for None."""
-    if name is None:
-        return nullcontext
+def broken(name: str) -> Callable[[], AbstractContextManager[None]]:
+    """What breaks the protocol of that name for as long as it is entered."""
     if name not in PROTOCOLS:
         raise SystemExit(f"{name!r} is no broken protocol; expected one of {', '.join(PROTOCOLS)}.")
     return partial(_broken, name)

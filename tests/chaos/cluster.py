@@ -14,6 +14,7 @@ from project.embedded import server
 from project.embedded.account import server_account
 
 DATABASE = "chaos"
+_DEADLOCK_LINES = 12
 
 
 class Server:
@@ -39,6 +40,12 @@ class Server:
             "NAME": DATABASE,
             "OPTIONS": {"application_name": "prefs chaos"},
         }
+
+    def deadlocks(self) -> list[str]:
+        """What the server's log says of deadlocks: who waited for whom, with which statement."""
+        lines = Path(self._log).read_text(errors="replace").splitlines()
+        begun = [number for number, line in enumerate(lines) if "deadlock detected" in line]
+        return [line for number in begun for line in lines[number : number + _DEADLOCK_LINES]]
 
     def crash(self) -> None:
         """Stop at once, without a checkpoint, and start again: recovery from the log."""

@@ -9,29 +9,52 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 
 from django.db import connection
 
-from tests.chaos import operators
 from tests.chaos.board import Board, Epoch
-from tests.chaos.checker import Verdict, judge, story
-from tests.chaos.clients import PREVIOUS, ROLES, Client
+from tests.chaos.client import Client
+from tests.chaos.clients import Merger, Newcomers, RawWriter, SecondMerger, Transactor, Unchanged
 from tests.chaos.cluster import Server
-from tests.chaos.ledger import RECORD_BYTES, entries
+from tests.chaos.conclusion import Totals, conclude
+from tests.chaos.evidence import DEADLOCK, Complaints, look
+from tests.chaos.lingering import Holder, Latecomer, Lingerer, Snapshotter
 from tests.chaos.operators import Backfiller, Flipper, Operator
+from tests.chaos.previous_clients import PreviousSaver, PreviousUpdater
+from tests.chaos.processes import become, cancel_somebody, prepare
+from tests.chaos.replay import Event
 
+Role = type[Client | Operator]
+_PREVIOUS: tuple[Role, ...] = (PreviousSaver, PreviousUpdater)
+_EVERYBODY: tuple[Role, ...] = (
+    Merger,
+    SecondMerger,
+    Transactor,
+    Unchanged,
+    RawWriter,
+    Newcomers,
+    Lingerer,
+    Latecomer,
+    Snapshotter,
+    Holder,
+    Flipper,
+    Backfiller,
+    *_PREVIOUS,
+)
 USERS = 2_000
 _TICK = 0.01
-_TOLD = 3
 _EPOCH_SECONDS = 6.0
+# In every so many seconds the first are calm: nothing is killed, so that what went wrong in a flip
+# goes on to where it is seen. The others are as violent as to make up for it.
+_CYCLE, _CALM = 16.0, 4.0
+_VIOLENT = ("kill", "crash", "cancel")
 # More users than are ever created in a second.
 _BIRTHS = 60
 
@@ -42,33 +65,11 @@ class Plan:
 
     seconds: float
     seed: int
-    broken: Callable[[], AbstractContextManager[None]] = nullcontext
-    kills_every: float = 0.7
-    crashes_every: float = 3.8
+    broken: Callable[[], AbstractContextManager[None]] | None = None
+    looks_every: float = 1.5
+    kills_every: float = 0.65
+    crashes_every: float = 3.7
     cancels_every: float = 0.5
-
-
-@dataclass(kw_only=True)
-class Totals:
-    """What a run was."""
-
-    seed: int
-    seconds: float = 0.0
-    kills: int = 0
-    crashes: int = 0
-    cancels: int = 0
-    flips: int = 0
-    runs: int = 0
-    verdict: Verdict = field(default_factory=Verdict)
-    missing_users: int = 0
-    differences: int = 0
-    complaints: list[str] = field(default_factory=list)
-    stories: list[str] = field(default_factory=list)
-
-    @property
-    def clean(self) -> bool:
-        quiet = not self.complaints and not self.missing_users and not self.differences
-        return quiet and self.verdict.clean
 
 
 class Conductor:
@@ -78,18 +79,20 @@ class Conductor:
         self.plan = plan
         self.server = server
         self.folder = folder
+        self.complaints = Complaints(folder)
         self.board = Board(folder / "board", USERS * 3 + round(_BIRTHS * plan.seconds))
         self.random = random.Random(plan.seed)
         self.totals = Totals(seed=plan.seed)
-        self.children: dict[int, type[Client | Operator]] = {}
+        self.children: dict[int, Role] = {}
         self.births = 0
-        self.events: list[tuple[float, str]] = []
+        self.events: list[Event] = []
 
     def run(self, tell: Callable[[str], None]) -> Totals:
         """The whole run; `tell` is given a line of progress now and then."""
-        self._in_child(partial(_prepare, self.board))
+        self._in_child(partial(prepare, self.board, USERS))
+        self.totals.began = time.time()
         began = time.monotonic()
-        with self.plan.broken():
+        with (self.plan.broken or nullcontext)():
             # What breaks the protocol may have altered the database.
             connection.close()
             try:
@@ -98,11 +101,11 @@ class Conductor:
                 self._end_all()
         connection.close()
         self.server.crash()
-        self._conclude()
+        conclude(self.totals, self.folder, self.board, self.events)
+        if any(each.what == DEADLOCK for each in self.totals.complaints):
+            self.totals.stories += self.server.deadlocks()
         self.totals.seconds = time.monotonic() - began
         return self.totals
-
-    # --- while it runs -----------------------------------------------------------------
 
     def _havoc(self, began: float, tell: Callable[[str], None]) -> None:
         plan = self.plan
@@ -111,6 +114,7 @@ class Conductor:
             "crash": plan.crashes_every,
             "cancel": plan.cancels_every,
             "epoch": _EPOCH_SECONDS,
+            "look": plan.looks_every if plan.broken else inf,
             "tell": 10.0,
         }
         acts: dict[str, Callable[[], None]] = {
@@ -118,22 +122,24 @@ class Conductor:
             "crash": self._crash,
             "cancel": self._cancel,
             "epoch": self._next_epoch,
+            "look": lambda: self._in_child(partial(look, self.folder, self.board)),
             "tell": lambda: tell(self._line(began)),
         }
-        due = {name: began + every[name] for name in every}
-        while (now := time.monotonic()) - began < plan.seconds:
+        due = dict(every)
+        while time.monotonic() - began < plan.seconds:
+            if plan.broken and self.complaints.any():
+                return
             self._reap()
             self._fill_slots()
             for name, moment in due.items():
-                if now >= moment:
+                if _clock(name, began) >= moment:
                     acts[name]()
-                    due[name] = time.monotonic() + every[name] * self.random.uniform(0.5, 1.5)
+                    due[name] = _clock(name, began) + every[name] * self.random.uniform(0.5, 1.5)
             time.sleep(_TICK)
 
     def _line(self, began: float) -> str:
-        size = sum(path.stat().st_size for path in self.folder.glob("*.ledger"))
         return (
-            f"{time.monotonic() - began:5.0f} s  about {size // (2 * RECORD_BYTES)} writes,"
+            f"{time.monotonic() - began:5.0f} s  about {self.board.written} writes,"
             f" {self.totals.kills} kills, {self.totals.crashes} crashes"
         )
 
@@ -144,18 +150,18 @@ class Conductor:
         if epoch is Epoch.RETURNED:
             epoch = self.board.epoch = Epoch.BOTH_RELEASES
         for role in _EVERYBODY:
-            kept_out = role in _PREVIOUS_ROLES and epoch is not Epoch.BOTH_RELEASES
+            kept_out = role in _PREVIOUS and epoch is not Epoch.BOTH_RELEASES
             if role not in running and not kept_out:
                 self._spawn(role)
 
-    def _spawn(self, role: type[Client | Operator]) -> None:
+    def _spawn(self, role: Role) -> None:
         self.births += 1
         seed = f"{self.plan.seed} {self.births}"
         pid = os.fork()
         if pid:
             self.children[pid] = role
             return
-        _become(lambda ended: role(self.folder, self.board, seed).run(ended), self.folder)
+        become(lambda ended: role(self.folder, self.board, seed).run(ended), self.folder)
 
     def _kill(self) -> None:
         if self.children:
@@ -170,14 +176,14 @@ class Conductor:
         self.totals.crashes += 1
 
     def _cancel(self) -> None:
-        self._in_child(partial(_cancel_somebody, self.random.random()))
+        self._in_child(partial(cancel_somebody, self.random.random()))
         self.totals.cancels += 1
 
     def _next_epoch(self) -> None:
         """Let the previous release go, or have the site come back to where it can run."""
         self._note(f"the epoch after {self.board.epoch.name} begins")
         if self.board.epoch is Epoch.BOTH_RELEASES:
-            for pid in [p for p, role in self.children.items() if role in _PREVIOUS_ROLES]:
+            for pid in [p for p, role in self.children.items() if role in _PREVIOUS]:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 del self.children[pid]
@@ -209,80 +215,14 @@ class Conductor:
     def _in_child(self, work: Callable[[], None]) -> None:
         pid = os.fork()
         if pid == 0:
-            _become(lambda _: work(), self.folder)
+            become(lambda _: work(), self.folder)
         os.waitpid(pid, 0)
 
-    # --- when all is over --------------------------------------------------------------
 
-    def _conclude(self) -> None:
-        operators.settle()
-        totals, board = self.totals, self.board
-        totals.differences = operators.differences()
-        totals.flips, totals.runs = operators.flips(), operators.runs()
-        documents = _documents()
-        totals.verdict = judge(entries(self.folder), documents)
-        places = range(board.used)
-        totals.missing_users = sum(board.is_alive(p) and p not in documents for p in places)
-        faults = [*totals.verdict.lost, *totals.verdict.from_nowhere]
-        for place, token in faults[:_TOLD]:
-            totals.stories.append(f"user {place + 1}, token {token[1]} of client {token[0]}:")
-            events = [*self.events, *operators.taken()]
-            totals.stories += story(entries(self.folder), place, token, events)
-        complaints = self.folder / "complaints"
-        if complaints.exists():
-            totals.complaints = complaints.read_text().splitlines()
-        connection.close()
-
-
-_EVERYBODY: tuple[type[Client | Operator], ...] = (*ROLES, Flipper, Backfiller)
-_PREVIOUS_ROLES = {role for role in ROLES if role.slot in PREVIOUS}
-
-
-def _become(work: Callable[[Callable[[], bool]], None], folder: Path) -> None:
-    """Be a child: do the work until SIGTERM, then leave without the parent's exit handlers."""
-    ended: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        work(lambda: bool(ended))
-    except BaseException:  # noqa: BLE001 - whatever it is, the report shows it
-        where, what = traceback.format_exc().splitlines()[-4::3]
-        with (folder / "complaints").open("a") as file:
-            file.write(f"a process ended: {what.strip()} {where.strip()}\n")
-    sys.stdout.flush()
-    os._exit(0)
-
-
-def _prepare(board: Board) -> None:
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO accounts_user (id, password, is_superuser, username, first_name,"
-            " last_name, email, is_staff, is_active, date_joined, preferences)"
-            " SELECT n, '', false, 'user ' || n, '', '', '', false, true, now(),"
-            ' (ARRAY[\'{}\', \'{"theme": "dark", "beta": [1.0, null]}\','
-            ' \'{"notifications": {"email": {"marketing": "yes", "digest": "daily"}}}\']'
-            "::jsonb[])[n %% 3 + 1] FROM generate_series(1, %s) n",
-            [USERS],
-        )
-    board.used = USERS
-    for place in range(USERS):
-        board.set_alive(place, alive=True)
-
-
-def _cancel_somebody(chance: float) -> None:
-    function = "pg_terminate_backend" if chance < 0.3 else "pg_cancel_backend"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {function}(pid) FROM (SELECT pid FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND backend_type = 'client backend' ORDER BY random() LIMIT 1) s"
-        )
-
-
-def _documents() -> dict[int, object]:
-    from tests.chaos.previous.models import User
-
-    return {pk - 1: document for pk, document in User.objects.values_list("pk", "preferences")}
+def _clock(act: str, began: float) -> float:
+    """Seconds since the beginning; for violent acts they stand still in the calm."""
+    elapsed = time.monotonic() - began
+    if act not in _VIOLENT:
+        return elapsed
+    cycles, into = divmod(elapsed, _CYCLE)
+    return cycles * _CYCLE + max(0.0, into - _CALM) * _CYCLE / (_CYCLE - _CALM)

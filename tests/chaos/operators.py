@@ -20,10 +20,11 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from prefs import conf
 from prefs.ddl import LockNotObtained, sqlstate
-from prefs.engine.archiving import ArchiveStale
+from prefs.engine.archiving import ArchiveInterrupted, ArchiveStale
 from prefs.engine.audit import Signature
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import ColumnGone, Control, LockUnavailable
+from prefs.engine.evidence import database_now
 from prefs.engine.flips import OpenTransition, StateMoved
 from prefs.engine.gates import GateRefused
 from prefs.engine.leases import LeaseLost, RunHeld
@@ -33,6 +34,7 @@ from prefs.engine.transitions import take_transition
 from prefs.engine.verification import verify
 from prefs.models import Run, Transition
 from tests.chaos.board import Board, Epoch
+from tests.chaos.evidence import Complaints, Differing
 
 NO_TIME = timedelta(0)
 SETTINGS = replace(
@@ -43,9 +45,12 @@ SETTINGS = replace(
     lock_patience=timedelta(seconds=3),
     ddl_lock_timeout=timedelta(milliseconds=100),
 )
+# How often the mirror is switched on by somebody who takes their time before and after it.
+_UNHURRIED = 0.5
 SIGNATURE = Signature(actor="chaos", reason="the harness")
-# Another operator was there first, a gate was unmet, a lock was not to be had.
+# Another operator was there first, a gate was unmet, a lock was not to be had; the run has ended.
 _EXPECTED = (
+    ArchiveInterrupted,
     ArchiveStale,
     GateRefused,
     OutOfOrder,
@@ -64,7 +69,8 @@ class Operator(abc.ABC):
     """One operator process."""
 
     def __init__(self, folder: Path, board: Board, seed: str) -> None:
-        self.folder = folder
+        self.complaints = Complaints(folder)
+        self.differing = Differing(folder)
         self.board = board
         self.random = random.Random(seed)
 
@@ -86,8 +92,8 @@ class Operator(abc.ABC):
     def _endure(self, error: Exception) -> None:
         state = sqlstate(error)
         if state and state[:2] not in ("08", "57") and state not in ("55P03", "40P01"):
-            with (self.folder / "complaints").open("a") as file:
-                file.write(f"{type(self).__name__}: {type(error).__name__} {state}: {error}\n")
+            detail = f"{type(self).__name__}: {type(error).__name__}: {error}"
+            self.complaints.add(f"error {state}", detail)
         connection.close()
         time.sleep(0.02)
 
@@ -103,18 +109,38 @@ class Flipper(Operator):
     forward = True
 
     def act(self) -> None:
+        self.board.wanted = False
         state = current_state(ALIAS)
         self._choose_direction(state)
         ways = [e.target for e in EDGES if e.source is state and e.forward is self.forward]
         if not ways:
             self.forward = not self.forward
             return
+        mirrors = ways[0].route.mirrored and not state.route.mirrored
+        unhurried = mirrors and self.random.random() < _UNHURRIED
+        if unhurried:
+            # Many users are written by one route, and differ after the flip.
+            time.sleep(self.random.uniform(0, 0.4))
+            self._await_a_waiting_write()
         try:
             self._take(ways[0])
         except GateRefused:
             self.catch_up()
-            verify(ALIAS, SETTINGS, self.control)
+            verify(ALIAS, SETTINGS, self.control, report=self.differing.add)
+            self.board.passes += 1
             self._take(ways[0])
+        if unhurried:
+            # Writers who know the column alone meet blobs that are behind, and typed rows.
+            time.sleep(self.random.uniform(0, 0.4))
+
+    def _await_a_waiting_write(self) -> None:
+        """Let a write begin that waits for a row: its trigger fires after the flip."""
+        self.board.wanted = True
+        patience = time.monotonic() + 0.4
+        while not self.board.waits and time.monotonic() < patience:
+            time.sleep(0.01)
+        time.sleep(0.01)
+        self.board.wanted = False
 
     def _take(self, target: State) -> None:
         take_transition(ALIAS, target, SETTINGS, SIGNATURE, self.control, forward=self.forward)
@@ -141,14 +167,25 @@ class Backfiller(Operator):
         if self.random.random() < 0.5:
             self.catch_up()
         else:
-            verify(ALIAS, SETTINGS, self.control, repair=self.random.random() < 0.5)
+            repair = self.random.random() < 0.5
+            verify(ALIAS, SETTINGS, self.control, repair=repair, report=self.differing.add)
 
 
 def settle() -> None:
-    """Bring the site to rest: mirrored, caught up; the leases of the dead run out meanwhile."""
+    """Bring the site to rest: mirrored, caught up; the leases of the dead run out meanwhile.
+
+    Raises GateRefused where it cannot be brought there for a minute.
+    """
+    patience = time.monotonic() + 60
     while not _at_rest():
-        with suppress(RunHeld):
+        try:
             _one_step_to_rest()
+        except RunHeld:
+            pass
+        except GateRefused:
+            # The evidence is of a run that somebody began before all was caught up.
+            if time.monotonic() > patience:
+                raise
         time.sleep(0.05)
 
 
@@ -156,7 +193,9 @@ def _at_rest() -> bool:
     mirrored = current_state(ALIAS) is State.DUAL_WRITE and not is_open()
     if mirrored:
         with suppress(RunHeld):
-            run = backfill(ALIAS, Direction.FORWARD, SETTINGS, Control(batch_size=2_000))
+            control = Control(batch_size=2_000)
+            # Not a run that somebody else began: of those some passed users before a flip settled.
+            run = backfill(ALIAS, Direction.FORWARD, SETTINGS, control, restart=True)
             return run.status == Run.Status.DONE
     return False
 
@@ -175,10 +214,13 @@ def _one_step_to_rest() -> None:
 
 
 def differences() -> int:
-    """How many users a whole verification finds to differ."""
+    """How many users a whole verification, begun now, finds to differ."""
+    began = database_now(ALIAS)
     while True:
         with suppress(RunHeld):
-            return int(verify(ALIAS, SETTINGS, Control(batch_size=2_000)).differing)
+            run = verify(ALIAS, SETTINGS, Control(batch_size=2_000))
+            if run.started_at >= began:
+                return int(run.differing)
         time.sleep(0.05)
 
 
@@ -187,10 +229,19 @@ def flips() -> int:
     return Transition.objects.count()
 
 
-def taken() -> list[tuple[float, str]]:
-    """The transitions that were taken: (seconds of the epoch, what)."""
-    found = Transition.objects.order_by("pk")
-    return [(each.taken_at.timestamp(), f"transition from {each}") for each in found]
+def recorded() -> list[tuple[float, str]]:
+    """What the database has on record: (seconds of the epoch, what)."""
+    found = []
+    for each in Transition.objects.order_by("pk"):
+        found.append((each.taken_at.timestamp(), f"transition from {each}"))
+        if each.settled_at:
+            found.append((each.settled_at.timestamp(), f"{each} has settled"))
+    for run in Run.objects.order_by("pk"):
+        found.append((run.phase_began_at.timestamp(), f"{run} begins: {run.phase}"))
+        if run.finished_at:
+            ended = f"{run} {run.status}, {run.differing} differing"
+            found.append((run.finished_at.timestamp(), ended))
+    return found
 
 
 def runs() -> int:

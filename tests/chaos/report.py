@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from tests.chaos.checker import Token
-from tests.chaos.conductor import Totals
+from tests.chaos.conclusion import Totals
 
 _LISTED = 20
 
@@ -13,10 +14,14 @@ _LISTED = 20
 def lines(totals: Totals) -> list[str]:
     """The findings, then the figures; the last line is the totals."""
     verdict = totals.verdict
-    found = [f"lost: {_name(*fault)}" for fault in verdict.lost[:_LISTED]]
-    found += [f"from nowhere: {_name(*fault)}" for fault in verdict.from_nowhere[:_LISTED]]
-    found += totals.stories
-    found += [f"{n} times: {text}" for text, n in Counter(totals.complaints).most_common(_LISTED)]
+    found = [
+        *_faults("lost", verdict.lost),
+        *_faults("from nowhere", verdict.from_nowhere),
+        *_faults("not read", verdict.not_read),
+        *totals.stories,
+    ]
+    texts = Counter(f"{each.what}: {each.detail}" for each in totals.complaints)
+    found += [f"{n} times: {text}" for text, n in texts.most_common(_LISTED)]
     return [
         *found,
         f"seed {totals.seed}, {totals.seconds:.0f} s",
@@ -29,5 +34,19 @@ def lines(totals: Totals) -> list[str]:
     ]
 
 
-def _name(place: int, token: Token) -> str:
-    return f"token {token[1]} of client {token[0]} for user {place + 1}"
+def _faults(what: str, faults: Sequence[tuple[int, Token]]) -> list[str]:
+    return [
+        f"{what}: token {token[1]} of client {token[0]} for user {place + 1}"
+        for place, token in faults[:_LISTED]
+    ]
+
+
+def caught(name: str, totals: Totals) -> str:
+    """One line of a run whose protocol was broken: by what it was caught first, and when."""
+    if totals.complaints:
+        first = totals.complaints[0]
+        after = f"{max(0.0, first.seconds - totals.began):.1f} s, {totals.flips} flips"
+        return f"{name}: caught by {first.what} after {after}, seed {totals.seed}"
+    if not totals.clean:
+        return f"{name}: caught at the end, after {totals.seconds:.0f} s, seed {totals.seed}"
+    return f"{name}: SURVIVED {totals.seconds:.0f} s, seed {totals.seed}"

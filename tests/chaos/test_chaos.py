@@ -14,16 +14,29 @@ _TOTALS = re.compile(
 )
 
 
-def test_a_short_history_is_clean() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", "--minutes", "0.3", "--seed", "1"],
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.chaos", "--seed", "1", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=200,
         check=False,
     )
+
+
+def test_a_short_history_is_clean() -> None:
+    done = _run("--minutes", "0.3")
     assert done.returncode == 0, done.stdout + done.stderr
     totals = _TOTALS.fullmatch(done.stdout.splitlines()[-1])
     assert totals, done.stdout
     assert all(int(figure) > 0 for figure in totals.groups())
+
+
+def test_a_broken_protocol_is_caught_at_once_and_told_by_the_events_that_show_it() -> None:
+    name = "a write without a lock"
+    done = _run("--minutes", "2", "--broken", name)
+    assert done.returncode == 1, done.stdout + done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert re.fullmatch(rf"{name}: caught by .+ after [\d.]+ s, \d+ flips, seed 1", last), last
+    assert re.search(r"s  client \d+: token \d+ acknowledged\n", done.stdout), done.stdout

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.chaos.board import Board
-from tests.chaos.checker import judge, story
+from tests.chaos.checker import LEAVES, judge, leaf
 from tests.chaos.ledger import Entry, Kind, Ledger, entries
 
-USER, OTHER, SLOT = 4, 5, 2
+USER, OTHER, SLOT, WRITES_LEAF = 4, 5, 2, 3
 
 
 def written(token: int, kind: Kind = Kind.ACKNOWLEDGED) -> list[Entry]:
@@ -61,14 +61,59 @@ def test_a_document_that_is_no_object_any_more_has_lost_its_tokens(document: obj
     assert judge(written(1), {USER: document}).lost == [(USER, (SLOT, 1))]
 
 
-def test_a_fault_is_told_with_what_was_around_it_and_nothing_of_other_users() -> None:
-    elsewhere = Entry(1.5, Kind.ACKNOWLEDGED, SLOT, OTHER, 8)
-    late = Entry(900.0, Kind.ACKNOWLEDGED, SLOT, USER, 3)
-    told = story([*written(1), elsewhere, late], USER, (SLOT, 1), [(1.2, "Flipper killed")])
-    assert [line.split("  ")[-1] for line in told] == [
-        "client 2 intended 1",
-        "Flipper killed",
-        "client 2 acknowledged 1",
+def test_a_token_that_a_later_read_did_not_show_is_told_also_where_it_is_there_in_the_end() -> None:
+    missed = Entry(3.0, Kind.MISSED, SLOT, USER, 1, reader=6)
+    verdict = judge([*written(1), missed], {USER: holding(1)})
+    assert (verdict.not_read, verdict.lost) == ([(USER, (SLOT, 1))], [])
+
+
+def test_a_read_that_showed_all_that_was_due_is_no_token() -> None:
+    read = Entry(3.0, Kind.READ, SLOT, USER, 0, reader=SLOT)
+    verdict = judge([*written(1), read], {USER: holding(1)})
+    assert (verdict.clean, verdict.acknowledged) == (True, 1)
+
+
+def with_leaf(token: int, value: object) -> dict[str, Any]:
+    leaves = {} if value is None else {"theme": value}
+    return {**leaves, f"client {WRITES_LEAF}": {str(token): 1}}
+
+
+def tokens_with_leaf(*tokens: int, kind: Kind = Kind.ACKNOWLEDGED) -> list[Entry]:
+    return [Entry(float(token), kind, WRITES_LEAF, USER, token) for token in tokens]
+
+
+def test_a_leaf_that_is_not_what_the_last_token_made_it_is_a_lost_write() -> None:
+    history = tokens_with_leaf(1)
+    assert judge(history, {USER: with_leaf(1, leaf(WRITES_LEAF, 1))}).clean
+    for value in (leaf(WRITES_LEAF, 2), None):
+        assert judge(history, {USER: with_leaf(1, value)}).lost == [(USER, (WRITES_LEAF, 1))]
+
+
+def test_a_token_that_is_lost_with_its_leaf_is_lost_once() -> None:
+    assert judge(tokens_with_leaf(1), {USER: {}}).lost == [(USER, (WRITES_LEAF, 1))]
+
+
+def test_a_leaf_that_was_removed_and_is_still_there_is_a_lost_write() -> None:
+    removes = len(LEAVES[WRITES_LEAF][1])
+    assert leaf(WRITES_LEAF, removes) is None
+    history = tokens_with_leaf(removes)
+    assert judge(history, {USER: with_leaf(removes, None)}).clean
+    assert judge(history, {USER: with_leaf(removes, "dark")}).lost
+
+
+def test_a_leaf_may_be_what_a_token_in_doubt_made_it() -> None:
+    history = [*tokens_with_leaf(1), *tokens_with_leaf(2, kind=Kind.INTENDED)]
+    assert judge(history, {USER: with_leaf(1, leaf(WRITES_LEAF, 2))}).clean
+
+
+def test_a_ledger_says_of_a_read_whether_it_showed_what_was_due(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, SLOT)
+    ledger.read(5.0, USER, [])
+    ledger.read(6.0, USER, [(0, 3), (1, 4)])
+    assert list(entries(tmp_path)) == [
+        Entry(5.0, Kind.READ, SLOT, USER, 0, reader=SLOT),
+        Entry(6.0, Kind.MISSED, 0, USER, 3, reader=SLOT),
+        Entry(6.0, Kind.MISSED, 1, USER, 4, reader=SLOT),
     ]
 
 

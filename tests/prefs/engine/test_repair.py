@@ -7,7 +7,14 @@ from functools import partial
 import pytest
 from django.db import connection, transaction
 
-from prefs.engine.repair import Direction, PrimaryMoved, count_users, overwrite_mirror
+from prefs.engine import repair
+from prefs.engine.repair import (
+    Direction,
+    PrimaryMoved,
+    count_users,
+    make_equal,
+    overwrite_mirror,
+)
 from prefs.engine.states import State
 from prefs.models import UserPreferences
 from prefs.routing import Route
@@ -87,6 +94,31 @@ def test_it_sees_what_was_committed_while_it_waited_for_the_lock(site: str) -> N
             assert not waiting.done()
     assert waiting.result(5) == 1
     assert (document_texts(), differences()) == (['{"theme": "light"}'], [])
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["ours", "broken: looked through once"])
+def test_a_user_who_gets_another_key_under_the_lock_is_not_missed(
+    site: str, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = many_users(3)
+    go(State.DUAL_WRITE)
+    tamper("UPDATE user_preferences SET theme = 'light'")
+    if not again:
+        ours = repair.overwrite_mirror
+        once = lambda cursor, ids, way: ours(cursor, ids, way) and len(ids)  # noqa: E731
+        monkeypatch.setattr(repair, "overwrite_mirror", once)
+
+    def equal() -> tuple[int, int]:
+        with transaction.atomic(), connection.cursor() as cursor:
+            return make_equal(cursor, None, users[-1] + 100, Direction.FORWARD)
+
+    change = f"UPDATE accounts_user SET id = id + 50 WHERE id = {users[0]}"
+    with held_open(lambda: rows(change)):
+        waiting = in_thread(equal)
+        while value("SELECT count(*) FROM pg_locks WHERE NOT granted") == 0:
+            assert not waiting.done()
+    waiting.result(5)
+    assert differences() == ([] if again else [users[0] + 50])
 
 
 def overwrite_often(users: list[int]) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from prefs import managers
-from prefs.engine import backfill, conditions, flips, repair, verification
+from prefs.engine import conditions, flips, repair
 from prefs.engine.batches import Batch, Walk, to_key
 from prefs.engine.leases import Holding, Tally
 from prefs.engine.repair import Direction
@@ -22,14 +22,16 @@ from tests.prefs.interleavings.protocols import KILLED, broken, changed, replace
 
 
 def _overwrite(new: Callable[[Any, Sequence[Any]], None]) -> AbstractContextManager[None]:
+    ours = repair.overwrite_mirror
+
     def overwrite(cursor: Any, ids: Sequence[Any], direction: Direction) -> int:
         if direction is Direction.REVERSE:
-            return repair.overwrite_mirror(cursor, ids, direction)
+            return ours(cursor, ids, direction)
         if ids:
             new(cursor, ids)
         return len(ids)
 
-    return replaced("overwrite_mirror", overwrite, backfill, verification)
+    return replaced("overwrite_mirror", overwrite, repair)
 
 
 @broken(
