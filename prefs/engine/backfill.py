@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db import ProgrammingError
+
 from prefs.conf import Settings
 from prefs.ddl import LockNotObtained
 from prefs.engine import keys, transitions
@@ -75,7 +77,7 @@ def plan(alias: str, direction: Direction) -> Plan:
         raise ColumnGone
     direction.must_hold(state.route)
     phases = [Run.Phase.COPY] if direction is Direction.FORWARD else []
-    foretold = predict(alias, direction)
+    foretold = _foretold(alias, direction)
     if phases and (keys.go_aside(alias, foretold.rows) or keys.missing(alias)):
         phases.append(Run.Phase.KEYS)
     if state.route.mirrored or direction is Direction.REVERSE:
@@ -92,6 +94,15 @@ def plan(alias: str, direction: Direction) -> Plan:
         at_work=tuple(each.holder for each in held(found, alias)) if found else (),
         prediction=foretold,
     )
+
+
+def _foretold(alias: str, direction: Direction) -> Prediction:
+    try:
+        return predict(alias, direction)
+    except ProgrammingError as error:
+        if current_state(alias) is State.DROPPED:
+            raise ColumnGone from error
+        raise
 
 
 def _since(alias: str, direction: Direction) -> datetime | None:
