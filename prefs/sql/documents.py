@@ -252,20 +252,13 @@ def columns_of(table: str) -> tuple[str, ...]:
 
 
 def upsert(table: str, source: str) -> str:
-    """A full-row upsert of `source` (aliased s), which leaves equal rows unwritten.
-
-    They are looked for first, in a snapshot that is taken under the user's row lock: to meet
-    them as a conflict would lock them, and write that to the WAL.
-    """
+    """A full-row upsert of `source` (aliased s), which leaves equal rows unwritten."""
     columns = columns_of(table)
     old = ", ".join(f"d.{column}" for column in columns)
     new = ", ".join(f"excluded.{column}" for column in columns)
-    stored = ", ".join(f"x.{column}" for column in columns)
-    given = ", ".join(f"s.{column}" for column in columns)
     return f"""INSERT INTO {quote(table)} AS d (user_id, {", ".join(columns)})
-    SELECT s.user_id, {given} FROM {source}
-    WHERE {marked()} AND NOT EXISTS (SELECT FROM {quote(table)} x
-      WHERE x.user_id = s.user_id AND record_image_eq(ROW({stored}), ROW({given})) OFFSET 0)
+    SELECT s.user_id, {", ".join(f"s.{column}" for column in columns)} FROM {source}
+    WHERE {marked()}
     ON CONFLICT (user_id) DO UPDATE SET {", ".join(f"{c} = excluded.{c}" for c in columns)}
     WHERE NOT record_image_eq(ROW({old}), ROW({new})) RETURNING 1"""
 
