@@ -89,7 +89,7 @@ class BackgroundRules(WritingRules):
         elif began is not None and began.phase == Run.Phase.CATCH_UP:
             return set()
         if run.phase == phase:
-            upto = run.cursor
+            upto = reached(run)
             if upto is None:
                 return set()
         elif run.phase == Run.Phase.COPY:
@@ -157,5 +157,14 @@ def _holds(document: Any, chosen: Correction) -> bool:
 
 
 def open_run(kind: Run.Kind) -> Run | None:
-    """The run of a kind that can be gone on with."""
-    return Run.objects.filter(kind=kind, status__in=OPEN).first()
+    """The run of a kind that can be gone on with; its cursor is where its batches are."""
+    found = Run.objects.filter(kind=kind, status__in=OPEN).first()
+    if found is not None:
+        found.cursor = reached(found)
+    return found
+
+
+def reached(run: Run) -> str | None:
+    """How far the batches of a run have come: the cursor of the run is that of its last range."""
+    left = run.ranges.first()
+    return run.cursor if left is None else left.cursor
