@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import enum
 import mmap
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 SLOTS = 11
 _HEADER = 64
@@ -116,6 +118,14 @@ class Board:
     def is_alive(self, place: int) -> bool:
         """Whether the user is there and nobody is about to delete them."""
         return bool(self._alive[place])
+
+    def of_the_living(self, documents: Mapping[int, Any]) -> dict[int, Any]:
+        """Those of the documents, by place, whose user nobody has deleted or is about to.
+
+        Who saves an instance that they loaded before makes a deleted user anew, as Django has
+        it, with what the instance holds: nobody is owed what else was written until then.
+        """
+        return {place: each for place, each in documents.items() if self.is_alive(place)}
 
     def population(self) -> int:
         """How many users are there."""

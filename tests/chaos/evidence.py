@@ -156,7 +156,7 @@ def look(folder: Path, board: Board) -> None:
     before, began = list(entries(folder)), time.time()
     alive = [place for place in range(board.used) if board.is_alive(place)]
     found = UserPreferences.objects.documents(range(1, board.used + 1))
-    documents = {key - 1: document for key, document in found.items()}
+    documents = board.of_the_living({key - 1: document for key, document in found.items()})
     meanwhile = (entry for entry in entries(folder) if entry.kind is Kind.INTENDED)
     verdict = judge([*meanwhile, *before], documents)
     ledger = Ledger(folder, HARNESS)
@@ -166,10 +166,10 @@ def look(folder: Path, board: Board) -> None:
         ("a lost write", verdict.lost),
         ("a token from nowhere", verdict.from_nowhere),
     ):
-        if faults := [fault for fault in faults if board.is_alive(fault[0])]:
+        if faults:
             listed = ", ".join(f"{token} of user {p + 1}" for p, token in faults[:_LISTED])
             complaints.add(what, f"{len(faults)}: {listed}")
-    gone = [p for p in alive if p not in documents and board.is_alive(p)]
+    gone = [p for p in alive if p + 1 not in found and board.is_alive(p)]
     if gone:
         complaints.add("a missing user", f"{len(gone)}: {gone[0] + 1}")
     for each in (contradiction.complaint for contradiction in recorded()):

@@ -132,3 +132,12 @@ def test_the_board_outlives_whoever_wrote_on_it(tmp_path: Path) -> None:
     assert again.seen_by_all(USER)[SLOT] == 1
     assert again.next_token(SLOT) == 2
     assert (again.is_alive(USER), again.is_alive(OTHER)) == (True, False)
+
+
+def test_of_a_user_who_was_deleted_and_made_anew_nothing_is_due(tmp_path: Path) -> None:
+    board = Board(tmp_path / "board", 10)
+    board.set_alive(USER, alive=True)
+    found = {USER: holding(2)}
+    assert judge(written(1), board.of_the_living(found)).lost == [(USER, (SLOT, 1))]
+    board.set_alive(USER, alive=False)
+    assert judge(written(1), board.of_the_living(found)).clean

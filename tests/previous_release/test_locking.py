@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from prefs.engine.states import State
+from prefs.sql.signals import WORKER
 from tests.prefs.engine.steps import copy_all, in_thread
 from tests.prefs.managers import stores
 from tests.prefs.tampering import turn
@@ -71,7 +72,7 @@ def test_a_backfill_yields_to_a_locked_save(both: Releases) -> None:
     with both.previous.transaction():
         both.previous.ask("lock", user=user)
         backfill = in_thread(copy_all)
-        await_lock("prefs", backfill)
+        await_lock(WORKER, backfill)
         both.previous.ask("change", writer="save", user=user, document=THEIRS)
         assert not backfill.done()
     backfill.result(30)
