@@ -144,6 +144,16 @@ def test_the_target_of_its_batches_can_be_set(site: str) -> None:
     assert is_exact(8_000)
 
 
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order[0])
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        (("backfill_prefs",), "backfill"),
+        (("backfill_prefs", "--reverse"), "reverse backfill"),
+        (("verify_prefs",), "verification"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else None,
+)
 def test_an_order_to_nobody_is_an_error(
     site: str, command: tuple[str, ...], kind: str, order: tuple[str, ...]
 ) -> None:
