@@ -66,7 +66,7 @@ def _compare(model: type[models.Model]) -> list[checks.CheckMessage]:
         checks.Error(
             f"The mapping and the model disagree about the column {table}.{column}.",
             hint="Name the leaf in prefs/mapping.py and declare the same column, nullable, in"
-            " prefs/models.py; then run makemigrations.",
+            " prefs/models/preferences.py; then run makemigrations.",
             obj=model,
             id="prefs.E001",
         )

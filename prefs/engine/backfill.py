@@ -108,7 +108,8 @@ def _foretold(alias: str, direction: Direction) -> Prediction:
 def _since(alias: str, direction: Direction) -> datetime | None:
     """When what an open run has done ceased to count.
 
-    Copied rows stay copied whatever is flipped; a comparison holds between two flips.
+    Copied rows stay copied whatever is flipped; a catch-up holds from when a flip has settled:
+    until then somebody may write by the route of before behind it.
     """
     copying_still = Run.objects.using(alias).filter(
         kind=kind_of(direction), status__in=OPEN, phase__in=(Run.Phase.COPY, Run.Phase.KEYS)
@@ -116,7 +117,7 @@ def _since(alias: str, direction: Direction) -> datetime | None:
     if direction is Direction.FORWARD and copying_still.exists():
         return None
     last = last_transition(alias)
-    return last.taken_at if last else None
+    return (last.settled_at or last.taken_at) if last else None
 
 
 def kind_of(direction: Direction) -> Run.Kind:

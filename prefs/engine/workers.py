@@ -14,7 +14,7 @@ from django.db import Error, connections
 
 from prefs.conf import Settings
 from prefs.engine import ranges
-from prefs.engine.batches import Control, Walk
+from prefs.engine.batches import Control, Progress, Walk
 from prefs.engine.leases import Holding, LeaseLost
 from prefs.engine.ranges import Job
 from prefs.models import Range, Run
@@ -37,9 +37,9 @@ class Crew:
         self._ended = threading.Event()
         self._telling = threading.Lock()
 
-        def told(progress: object) -> None:
+        def told(progress: Progress) -> None:
             with self._telling:
-                control.progress(progress)  # type: ignore[arg-type]
+                control.progress(progress)
 
         def stopped() -> bool:
             return self._ended.is_set() or control.stopped()

@@ -27,6 +27,7 @@ from tests.prefs.engine.steps import (
     state,
     until,
     value,
+    waiting_for_locks,
 )
 
 DOCUMENTS = ({"theme": "dark"}, None, '{"n": 1.0}')
@@ -145,10 +146,7 @@ def test_a_long_writer_makes_it_try_again_and_no_other_writer_waits_long(old_sit
         long.execute("BEGIN")
         long.execute(TOUCH + b" WHERE id = 1")
         migrating = in_thread(lambda: scratch.manage(environ, "migrate", "prefs"))
-        waiting = (
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'"
-        )
-        until(lambda: value(waiting) > 0, 20)
+        until(lambda: waiting_for_locks() > 0, 20)
         # Longer than a writer here would wait behind DDL that queued without a limit.
         write_until_done(short, in_thread(lambda: Clock().sleep(3)))
         assert not migrating.done()

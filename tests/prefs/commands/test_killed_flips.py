@@ -26,6 +26,7 @@ from tests.prefs.engine.steps import (
     until,
     value,
     verify_all,
+    waiting_for_locks,
 )
 
 FINISHERS: dict[str, Callable[[], object]] = {
@@ -49,7 +50,7 @@ def test_killed_before_it_commits_it_changed_nothing(site: str) -> None:
         session.execute("BEGIN")
         session.execute("SELECT pg_advisory_xact_lock(%s)", [TRANSITION_LOCK])
         with scratch.start(scratch.environment(site), "advance_prefs") as process:
-            until(lambda: value("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1, 20)
+            until(lambda: waiting_for_locks() == 1, 20)
             process.kill()
         session.execute("COMMIT")
     until(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.core.management.base import OutputWrapper
@@ -34,7 +36,7 @@ class Told:
         self.out = Output(terminal=terminal)
         self.line = ProgressLine(OutputWrapper(self.out), verbosity, self.clock.now)
 
-    def batch(self, users: int, seconds: float, note: str = "", **more: object) -> str:
+    def batch(self, users: int, seconds: float, note: str = "", **more: Any) -> str:
         """What is written for a batch that ends after so many seconds."""
         self.clock.sleep(seconds)
         self.out.truncate(0)
@@ -43,10 +45,10 @@ class Told:
         return self.out.getvalue()
 
 
-def progress(users: int, **more: object) -> Progress:
+def progress(users: int, **more: Any) -> Progress:
     """How far a copy is."""
-    given = {"phase": Run.Phase.COPY.value, "total": TOTAL, "differing": 0, "batch": 250, **more}
-    return Progress(users=users, **given)  # type: ignore[arg-type]
+    told = Progress(phase=Run.Phase.COPY.value, users=users, total=TOTAL, differing=0, batch=250)
+    return replace(told, **more)
 
 
 def rate(*batches: tuple[float, int, bool]) -> float | None:

@@ -14,7 +14,7 @@ from tests.prefs import scratch
 from tests.prefs.commands.processes import cut_up
 from tests.prefs.commands.running import run
 from tests.prefs.engine.refusals import records
-from tests.prefs.engine.steps import add_users, go, rows, state, until, value
+from tests.prefs.engine.steps import add_users, go, rows, state, until, waiting_for_locks
 from tests.prefs.tampering import remove_switches
 
 COMMANDS = [
@@ -107,12 +107,11 @@ def test_a_missing_switch_is_status_1_everywhere_and_names_the_repair(site: str)
 
 def test_of_two_processes_that_advance_at_once_one_is_refused(site: str) -> None:
     environ = scratch.environment(site)
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     with scratch.connect(site) as session:
         session.execute("BEGIN")
         session.execute("SELECT pg_advisory_xact_lock(%s)", [TRANSITION_LOCK])
         both = [scratch.start(environ, "advance_prefs", "--to", "dual_write") for _ in range(2)]
-        until(lambda: value(waiting) == 2, 20)
+        until(lambda: waiting_for_locks() == 2, 20)
         session.execute("COMMIT")
     errors = [process.communicate(timeout=20)[1] for process in both]
     assert sorted(process.returncode for process in both) == [0, 4]

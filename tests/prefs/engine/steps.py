@@ -231,6 +231,15 @@ def held_open(work: Callable[[], object]) -> Iterator[None]:
         future.result(30)
 
 
+def waiting_for_locks() -> int:
+    """How many sessions of this database wait for a lock; other tests run in others."""
+    found: int = value(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return found
+
+
 def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     """Wait for something that another thread or process is about to do."""
     clock = Clock()

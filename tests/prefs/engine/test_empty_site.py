@@ -25,6 +25,7 @@ from tests.prefs.engine.steps import (
     take,
     until,
     value,
+    waiting_for_locks,
 )
 
 DARK = '{"theme": "dark"}'
@@ -71,7 +72,7 @@ def test_somebody_who_registers_meanwhile_is_waited_for_and_not_lost(site: str) 
         visitor.execute("BEGIN")
         visitor.execute(INSERT.encode())
         future = in_thread(lambda: take(State.DROPPED, patient(20)))
-        until(lambda: value("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0)
+        until(lambda: waiting_for_locks() > 0)
         visitor.execute("COMMIT")
         with pytest.raises(GateRefused, match="no_users: there are users"):
             future.result(10)

@@ -32,6 +32,7 @@ from tests.prefs.engine.steps import (
     until,
     value,
     verify_all,
+    waiting_for_locks,
 )
 
 TO_DUAL_WRITE = edge(State.EXPANDED, State.DUAL_WRITE, forward=True)
@@ -125,7 +126,7 @@ def test_the_gates_are_asked_after_the_lock_was_waited_for(site: str) -> None:
     with transaction.atomic():
         rows("SELECT pg_advisory_xact_lock(%s)", TRANSITION_LOCK)
         waiting = in_thread(lambda: flip(TO_DUAL_WRITE, ALIAS, SOON, TESTER))
-        until(lambda: value("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1)
+        until(lambda: waiting_for_locks() == 1)
         rows("DROP INDEX prefs_email_digest")
     with pytest.raises(GateRefused, match="no index prefs_email_digest"):
         waiting.result(10)

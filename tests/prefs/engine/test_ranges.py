@@ -300,6 +300,19 @@ def test_a_comparison_begun_before_a_flip_is_abandoned_and_a_copy_is_not(site: s
     assert compared.status == Run.Status.ABANDONED
 
 
+def test_a_catch_up_begun_while_a_flip_drained_is_abandoned(site: str) -> None:
+    many_users(4)
+    copy_all()
+    steps.take(State.DUAL_WRITE)
+    looks = count()
+    begun = backfill(ALIAS, FORWARD, SOON, Control(batch_size=1, stopped=lambda: next(looks) > 8))
+    assert (begun.phase, begun.status) == (Run.Phase.CATCH_UP, Run.Status.INTERRUPTED)
+    rows("UPDATE prefs_transition SET settled_at = now()")
+    assert copy_all().pk != begun.pk
+    begun.refresh_from_db()
+    assert begun.status == Run.Status.ABANDONED
+
+
 # --- one user whom the database refuses ------------------------------------------------
 
 

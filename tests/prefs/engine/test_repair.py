@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -31,7 +32,7 @@ from tests.prefs.engine.steps import (
     many_users,
     part_blob,
     rows,
-    value,
+    waiting_for_locks,
 )
 from tests.prefs.tampering import tamper
 
@@ -90,7 +91,7 @@ def test_it_sees_what_was_committed_while_it_waited_for_the_lock(site: str) -> N
     go(State.DUAL_WRITE)
     with held_open(lambda: UserPreferences.objects.replace(user, {"theme": "light"})):
         waiting = in_thread(lambda: overwrite([user], Direction.FORWARD))
-        while value("SELECT count(*) FROM pg_locks WHERE NOT granted") == 0:
+        while waiting_for_locks() == 0:
             assert not waiting.done()
     assert waiting.result(5) == 1
     assert (document_texts(), differences()) == (['{"theme": "light"}'], [])
@@ -105,7 +106,11 @@ def test_a_user_who_gets_another_key_under_the_lock_is_not_missed(
     tamper("UPDATE user_preferences SET theme = 'light'")
     if not again:
         ours = repair.overwrite_mirror
-        once = lambda cursor, ids, way: ours(cursor, ids, way) and len(ids)  # noqa: E731
+
+        def once(cursor: Any, ids: list[int], way: Direction) -> int:
+            ours(cursor, ids, way)
+            return len(ids)
+
         monkeypatch.setattr(repair, "overwrite_mirror", once)
 
     def equal() -> tuple[int, int]:
@@ -115,7 +120,7 @@ def test_a_user_who_gets_another_key_under_the_lock_is_not_missed(
     change = f"UPDATE accounts_user SET id = id + 50 WHERE id = {users[0]}"
     with held_open(lambda: rows(change)):
         waiting = in_thread(equal)
-        while value("SELECT count(*) FROM pg_locks WHERE NOT granted") == 0:
+        while waiting_for_locks() == 0:
             assert not waiting.done()
     waiting.result(5)
     assert differences() == ([] if again else [users[0] + 50])
