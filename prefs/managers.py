@@ -25,7 +25,7 @@ from prefs.sql.changes import change
 
 # Refused by the JSON parser of PostgreSQL: too deep (54001), or too large (54000).
 _TOO_COMPLEX = ("54000", "54001")
-_AUDIENCE_PAGE = 2_000
+_AUDIENCE_PAGE = 10_000
 
 
 class UnsupportedIsolation(RuntimeError):
@@ -251,9 +251,9 @@ class NotificationPreferencesManager(_RowManager):
             parameters = {"after": after, "limit": _AUDIENCE_PAGE}
             with connections[self.db].cursor() as cursor:
                 cursor.execute(statement, parameters)
-                route, *rows = cursor.fetchall()
-            Route.of(route[1], route[2])
-            yield from (key for key, _, _ in rows)
-            if len(rows) < _AUDIENCE_PAGE:
+                dual_write, read_tables, keys = cursor.fetchone()
+            Route.of(dual_write, read_tables)
+            yield from keys
+            if len(keys) < _AUDIENCE_PAGE:
                 return
-            after = rows[-1][0]
+            after = keys[-1]

@@ -170,11 +170,11 @@ def joined() -> str:
 
 
 def _joined_by_range() -> str:
-    """Users of a key range and which of their typed rows are there, by three index scans."""
+    """Users of a key range and their typed rows, by three index scans."""
     n = names()
     rows = "".join(
         f"""
-      LEFT JOIN (SELECT r.user_id FROM {table} r WHERE {key_range("r", "user_id")}) {alias}
+      LEFT JOIN (SELECT * FROM {table} r WHERE {key_range("r", "user_id")}) {alias}
         ON {alias}.user_id = u.{n.key}"""
         for table, alias in ((n.user_table, "p"), (n.notification_table, "n"))
     )
@@ -189,7 +189,7 @@ def difference() -> str:
     or where the residue holds a leaf that belongs in its column.
     """
     n = names()
-    return f"""SELECT u.{n.key} {joined()} WHERE {key_range("u")} AND ({differs()})
+    return f"""SELECT u.{n.key} {_joined_by_range()} WHERE {key_range("u")} AND ({differs()})
     ORDER BY u.{n.key}"""
 
 

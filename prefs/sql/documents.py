@@ -270,26 +270,21 @@ def is_wanted(leaf: Leaf) -> str:
 
 @cache
 def audience(leaf: Leaf) -> str:
-    """The next `limit` users after key `after` who want the topic: (user id).
+    """A page of users who want the topic: (dual_write, read_tables, user ids), one row.
 
-    Also gives a first row (NULL, dual_write, read_tables), so that the route is checked in
-    the same snapshot. The store that is not read is never scanned.
+    The next `limit` in key order after key `after`. The route is checked in the snapshot of
+    the page; the store that is not read is never scanned. An array costs a fifth of rows.
     """
     n = names()
     value = typed_value(leaf.domain, f"({n.blob} #> {path_literal(leaf.path)})")
     wants = f"({value}){is_wanted(leaf)}"
     blob = f"(SELECT {wants} FROM {n.users} x WHERE x.{n.key} = u.{n.key})"
     after = f"(%(after)s::{n.key_type} IS NULL OR {{key}} > %(after)s::{n.key_type})"
-    return f"""WITH r AS MATERIALIZED (SELECT {switch(DUAL_WRITE)} AS dual_write,
-      {switch(READ_TABLES)} AS read_tables)
-    (SELECT NULL::{n.key_type} AS user_id, r.dual_write, r.read_tables FROM r)
-    UNION ALL
-    (SELECT a.user_id, NULL, NULL FROM (
-      (SELECT n.user_id FROM {n.notification_table} n
-        WHERE (SELECT r.read_tables FROM r) AND n.{quote(leaf.column)}{is_wanted(leaf)}
-        AND {after.format(key="n.user_id")} ORDER BY n.user_id LIMIT %(limit)s)
-      UNION ALL
-      (SELECT u.{n.key} FROM {n.users} u {_gone()}
-        WHERE NOT (SELECT r.read_tables FROM r) AND {blob}
-        AND {after.format(key=f"u.{n.key}")} ORDER BY u.{n.key} LIMIT %(limit)s)
-    ) a(user_id))"""
+    return f"""SELECT r.dual_write, r.read_tables, CASE WHEN r.read_tables THEN ARRAY(
+      SELECT n.user_id FROM {n.notification_table} n
+      WHERE n.{quote(leaf.column)}{is_wanted(leaf)} AND {after.format(key="n.user_id")}
+      ORDER BY n.user_id LIMIT %(limit)s)
+    WHEN NOT r.read_tables THEN ARRAY(
+      SELECT u.{n.key} FROM {n.users} u {_gone()}
+      WHERE {blob} AND {after.format(key=f"u.{n.key}")} ORDER BY u.{n.key} LIMIT %(limit)s)
+    END FROM (SELECT) one {_route()}"""

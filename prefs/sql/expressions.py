@@ -28,6 +28,7 @@ from prefs.mapping import (
     WholeNumber,
     inner_nodes,
 )
+from prefs.sql.functions import MERGE_PATCH
 from prefs.sql.names import quote
 
 
@@ -138,11 +139,6 @@ def _json_value(leaf: Leaf, row: str) -> str:
     return f"left({column}::text, 5)" if isinstance(leaf.domain, ClockTime) else column
 
 
-def _set_leaves(node: Node, rows: dict[str, str]) -> str:
-    """The object of the set leaves at and below `node`, NULL where none is set."""
-    return f"{_object_text(node, rows)}::jsonb"
-
-
 def _object_text(node: Node, rows: dict[str, str]) -> str:
     """Its JSON text: half the work of building it by jsonb_build_object.
 
@@ -166,37 +162,24 @@ def _member(leaf: Leaf, row: str) -> str:
             return f"""'{name}"' || {_json_value(leaf, row)} || '"'"""
 
 
-def _with_residue(node: Node, rows: dict[str, str], residue: str) -> str:
-    """The residue at `node` with the set leaves put back into it."""
-    pairs = ", ".join(
-        f"{literal(leaf.name)}, {_json_value(leaf, rows[leaf.table])}" for leaf in node.leaves
-    )
-    base = f"CASE WHEN jsonb_typeof({residue}) = 'object' THEN {residue} ELSE '{{}}' END"
-    parts = [base]
-    if pairs:
-        parts.append(f"jsonb_strip_nulls(jsonb_build_object({pairs}))")
-    for child in node.nodes:
-        below = _with_residue(child, rows, f"({residue} -> {literal(child.name)})")
-        parts.append(
-            f"CASE WHEN {_set_leaves(child, rows)} IS NULL THEN '{{}}'"
-            f" ELSE jsonb_build_object({literal(child.name)}, {below}) END"
-        )
-    return f"({' || '.join(parts)})"
-
-
 def document(user_row: str, notification_row: str) -> str:
     """The document of a user, from the aliases of their two (left-joined) typed rows.
 
-    No row reads as `{}`; a row of NULLs is a blob that was SQL NULL.
+    No row reads as `{}`; a row of NULLs is a blob that was SQL NULL. The set leaves go back
+    into the residue as a merge patch does. Where the residue holds nothing at the names of
+    inner objects, as mostly, a concatenation is the same at a fraction of the cost.
     """
     rows = {USER_TABLE: user_row, NOTIFICATION_TABLE: notification_row}
     residue = f"{user_row}.{quote(RESIDUE_COLUMN)}"
-    leaves = _set_leaves(TREE, rows)
+    columns = ", ".join(f"{rows[leaf.table]}.{quote(leaf.column)}" for leaf in LEAVES)
+    leaves = f"{_object_text(TREE, rows)}::jsonb"
+    inner = path_literal(tuple(child.name for child in TREE.nodes))
+    apart = f"jsonb_typeof({residue}) = 'object' AND NOT {residue} ?| {inner}::text[]"
     return f"""CASE
-      WHEN {user_row}.user_id IS NULL THEN COALESCE({leaves}, '{{}}')
-      WHEN {residue} IS NULL THEN {leaves}
-      WHEN {leaves} IS NULL THEN {residue}
-      ELSE {_with_residue(TREE, rows, residue)}
+      WHEN num_nonnulls({columns}) = 0 THEN
+        CASE WHEN {user_row}.user_id IS NULL THEN '{{}}' ELSE {residue} END
+      WHEN {residue} IS NULL OR ({apart}) THEN COALESCE({residue}, '{{}}') || {leaves}
+      ELSE {MERGE_PATCH}({residue}, {leaves})
     END"""
 
 

@@ -35,6 +35,8 @@ RESERVED = 40
 # a catch-up with who was written before the flip; and no document grows longer than the rest.
 _FAVOURITES, _SECONDS = 4, 4
 _FAVOURED = 0.25
+# Clients breathe between two calls, or they would leave those who flip little of a small machine.
+_BREATH = 0.004
 
 
 class Client(abc.ABC):
@@ -53,6 +55,7 @@ class Client(abc.ABC):
     def run(self, ended: Callable[[], bool]) -> None:
         """Write and read until `ended`, or until a signal."""
         while not ended():
+            time.sleep(self.random.uniform(0, _BREATH))
             try:
                 self.hurry()
                 if self.random.random() < 0.25:

@@ -67,8 +67,8 @@ class Plan:
     seed: int
     broken: Callable[[], AbstractContextManager[None]] | None = None
     looks_every: float = 1.5
-    kills_every: float = 0.65
-    crashes_every: float = 3.7
+    kills_every: float = 0.72
+    crashes_every: float = 3.8
     cancels_every: float = 0.5
 
 
