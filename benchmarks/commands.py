@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from benchmarks.databases import OURS, settings
 from project.embedded.cluster import Address
 
 ROOT = Path(__file__).resolve().parent.parent
+_LOOK_EVERY = 0.02
 
 
 class CommandFailed(RuntimeError):
@@ -26,7 +28,7 @@ class CommandFailed(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """How a command went: from its start to its end, with all processes that it began."""
+    """How a command went, from its start to its end."""
 
     seconds: float
     peak_mb: float
@@ -56,6 +58,19 @@ class Command:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._peak_kb = 0
+        self._watch = threading.Thread(target=self._watch_memory)
+        self._watch.start()
+
+    def _watch_memory(self) -> None:
+        """Keep what the system has as the peak, until there is no more memory to speak of.
+
+        What it has at the end of a child, ru_maxrss, is that of the parent where that is more.
+        """
+        status = Path(f"/proc/{self.process.pid}/status")
+        while peak := [line for line in _lines(status) if line.startswith("VmHWM:")]:
+            self._peak_kb = int(peak[0].split()[1])
+            time.sleep(_LOOK_EVERY)
 
     def running(self) -> bool:
         """Whether it has not ended yet."""
@@ -67,13 +82,22 @@ class Command:
         assert self.process.stdout is not None
         with self.process.stdout as pipe:
             output = pipe.read()
-        _, status, usage = os.wait4(self.process.pid, 0)
+        _, status = os.waitpid(self.process.pid, 0)
         seconds = time.monotonic() - self._began
+        self._watch.join()
         self.process.returncode = os.waitstatus_to_exitcode(status)
         if self.process.returncode not in allowed:
             raise CommandFailed(self._arguments, self.process.returncode, output)
         return Finished(
             seconds=seconds,
-            peak_mb=usage.ru_maxrss / 1024,
+            peak_mb=self._peak_kb / 1024,
             output=json.loads(output) if output.startswith("{") else {},
         )
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file; none of one that is gone."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return []

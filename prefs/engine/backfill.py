@@ -176,7 +176,13 @@ def _job(alias: str, direction: Direction, users: int, settings: Settings, contr
         keys.put_back(alias, settings, control.clock)
 
     chores: dict[str, Callable[[], None]] = {Run.Phase.KEYS: put_keys_back}
-    return Job(batch=batch, next_phase=next_phase, total=users, chores=chores)
+    return Job(
+        batch=batch,
+        next_phase=next_phase,
+        total=users,
+        chores=chores,
+        unlocked=(Run.Phase.COPY,),
+    )
 
 
 def _copy(cursor: Any, after: Any, upto: Any) -> Tally:

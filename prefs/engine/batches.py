@@ -87,8 +87,8 @@ class Progress:
 class Control:
     """How a run meets the world: its clock, whom it tells, who can stop it or hold it back.
 
-    `target` is how many seconds a batch should take; `batch_size` caps its users. `throttle`
-    says why work should wait, or nothing.
+    `target` is how many seconds a batch that locks users should take; `batch_size` caps its
+    users. `throttle` says why work should wait, or nothing.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -141,7 +141,8 @@ class Walk:
         self.control = control
         self.phase = phase
         self.total = total
-        self.pace = Pace(control.batch_size, control.target)
+        self.target = control.target
+        self.pace = Pace(control.batch_size, self.target)
 
     def through(self, holding: Holding, batch: Batch) -> bool:
         """Take `batch` over all users that `holding` has left; False where it was stopped.
@@ -184,8 +185,8 @@ class Walk:
 
     def _size(self, holding: Holding) -> int:
         """No more users in a batch than its share of the rate allows in a second."""
-        if holding.orders.target_ms is not None:
-            self.pace.target = holding.orders.target_ms / 1000
+        ordered = holding.orders.target_ms
+        self.pace.target = self.target if ordered is None else ordered / 1000
         rate = self._rate(holding)
         return self.pace.size if rate is None else max(1, min(self.pace.size, int(rate)))
 

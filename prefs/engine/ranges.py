@@ -8,7 +8,7 @@ phase is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -41,13 +41,15 @@ USERS = 20_000
 class Job:
     """What the workers of a run do: the batch of a phase, and the phase after it, if any.
 
-    A phase in `chores` has no batches: what is to be done, once at least, is there.
+    A phase in `chores` has no batches: what is to be done, once at least, is there. In those
+    that are `unlocked` a batch locks no user, so it may take longer.
     """
 
     batch: Callable[[str], Batch]
     next_phase: Callable[[str], Run.Phase | None]
     total: int
     chores: Mapping[str, Callable[[], None]] = field(default_factory=dict)
+    unlocked: Collection[str] = ()
 
 
 def join(

@@ -68,7 +68,12 @@ def verify(
         report(ids)
         return Tally(differing=len(ids))
 
-    job = Job(batch=lambda _: batch, next_phase=lambda _: None, total=count_users(alias))
+    job = Job(
+        batch=lambda _: batch,
+        next_phase=lambda _: None,
+        total=count_users(alias),
+        unlocked=() if repair else (Run.Phase.COMPARE,),
+    )
     run = Crew(run, alias, settings, control, job).work(workers)
     if repair:
         _record_repair(alias, direction, run=run.pk, users=run.users, repaired=run.repaired)

@@ -21,6 +21,8 @@ from prefs.models import Range, Run
 
 # How often a worker without work looks whether another has left some.
 _LOOK_AGAIN = 0.1
+# How much longer a batch may take that locks no user: a third of a short one is its statements.
+_PATIENT = 2
 
 
 class Crew:
@@ -114,6 +116,7 @@ class Crew:
             holding = Holding(taken, self.alias, self.settings)
             holding.renew()
             walk.phase = taken.run.phase
+            walk.target = self.control.target * (_PATIENT if walk.phase in self.job.unlocked else 1)
             whole = walk.through(holding, self.job.batch(taken.run.phase))
             if whole:
                 ranges.fold(taken, self.alias)

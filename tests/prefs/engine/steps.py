@@ -233,6 +233,8 @@ def held_open(work: Callable[[], object]) -> Iterator[None]:
 
 def waiting_for_locks() -> int:
     """How many sessions of this database wait for a lock; other tests run in others."""
+    # In a transaction the view stays as it was when it was first looked at.
+    rows("SELECT pg_stat_clear_snapshot()")
     found: int = value(
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
