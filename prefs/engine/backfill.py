@@ -19,7 +19,7 @@ from django.db import ProgrammingError
 from prefs.conf import Settings
 from prefs.ddl import LockNotObtained
 from prefs.engine import keys, transitions
-from prefs.engine.batches import Batch, ColumnGone, Control
+from prefs.engine.batches import Batch, ColumnGone, Control, blob_was_gone
 from prefs.engine.evidence import database_now
 from prefs.engine.leases import OPEN, Tally, open_run, resumable
 from prefs.engine.prediction import Prediction, predict, remember
@@ -100,7 +100,7 @@ def _foretold(alias: str, direction: Direction) -> Prediction:
     try:
         return predict(alias, direction)
     except ProgrammingError as error:
-        if current_state(alias) is State.DROPPED:
+        if blob_was_gone(error):
             raise ColumnGone from error
         raise
 

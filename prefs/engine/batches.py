@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from prefs.conf import Settings
 from prefs.ddl import LOCK_NOT_AVAILABLE, sqlstate
 from prefs.engine.leases import Holding, LeaseLost, Tally, close
 from prefs.engine.pace import Pace
-from prefs.engine.states import State, current_state
+from prefs.mapping import BLOB_COLUMN
 from prefs.models import Run
 from prefs.sql import copying
 
@@ -45,6 +46,13 @@ class ColumnGone(RuntimeError):
             "The column was dropped, so there is no blob to copy or to compare. Run `manage.py"
             " rollback_prefs --to mirror_off` to restore it, if that is what you want."
         )
+
+
+def blob_was_gone(error: DatabaseError) -> bool:
+    """Whether a statement failed because the blob's column was dropped; it may be back by now."""
+    said = getattr(getattr(error.__cause__, "diag", None), "message_primary", None) or ""
+    gone = re.search(rf"\b{BLOB_COLUMN}\b", said) is not None
+    return gone and sqlstate(error) == _UNDEFINED_COLUMN
 
 
 class LockUnavailable(RuntimeError):
@@ -214,7 +222,7 @@ class Walk:
     def _missed(self, holding: Holding, size: int, error: DatabaseError) -> None:
         """Take half as many, or say what no smaller batch will cure."""
         state = sqlstate(error)
-        if state == _UNDEFINED_COLUMN and current_state(self.alias) is State.DROPPED:
+        if blob_was_gone(error):
             raise ColumnGone from error
         if state not in _PASSING:
             if state[:2] not in _OF_A_ROW:

@@ -9,11 +9,11 @@ from itertools import count, pairwise
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import ProgrammingError, connection
 
 from prefs.engine import ranges
 from prefs.engine.backfill import backfill
-from prefs.engine.batches import Control, Progress, UserRefused, Walk
+from prefs.engine.batches import ColumnGone, Control, Progress, UserRefused, Walk
 from prefs.engine.leases import Holding, LeaseLost, RunHeld, Tally
 from prefs.engine.ranges import Job
 from prefs.engine.repair import Direction
@@ -214,6 +214,32 @@ def test_a_batch_under_an_old_token_is_undone_whole(site: str) -> None:
     with pytest.raises(LeaseLost, match="what it had not committed is undone"):
         Walk(ALIAS, SOON, Control(), "copy", 9).through(Holding(old, ALIAS, SOON), batch)
     assert value("SELECT count(*) FROM accounts_user WHERE preferences = '\"from the grave\"'") == 0
+
+
+@pytest.mark.parametrize("state", [State.EXPANDED, State.DROPPED], ids=["back by now", "gone"])
+def test_a_batch_that_met_no_column_says_so_also_where_it_is_back_by_now(
+    site: str, state: State
+) -> None:
+    many_users(9)
+    steps.go(state)
+    holding = Holding(claimed(begun()), ALIAS, SOON)
+
+    def batch(cursor: Any, after: Any, upto: Any) -> Any:
+        cursor.execute("SELECT u.preferences FROM (SELECT 1) u")
+
+    with pytest.raises(ColumnGone):
+        Walk(ALIAS, SOON, Control(), "copy", 9).through(holding, batch)
+
+
+def test_a_column_that_is_missing_otherwise_is_an_error(site: str) -> None:
+    many_users(9)
+    holding = Holding(claimed(begun()), ALIAS, SOON)
+
+    def batch(cursor: Any, after: Any, upto: Any) -> Any:
+        cursor.execute("SELECT u.user_preferences FROM (SELECT 1) u")
+
+    with pytest.raises(ProgrammingError, match="user_preferences does not exist"):
+        Walk(ALIAS, SOON, Control(), "copy", 9).through(holding, batch)
 
 
 def test_a_range_cannot_be_counted_twice(site: str) -> None:
