@@ -116,6 +116,11 @@ COMMANDS = [
 ]
 
 
+OTHERS = """SELECT count(*) FROM pg_stat_activity
+  WHERE datname = current_database() AND pid <> pg_backend_pid()
+  AND backend_type = 'client backend'"""
+
+
 def by(bouncer: Bouncer, site: str) -> dict[str, str]:
     return environment(site, bouncer.settings, cutover_soak=0, contract_soak=0, lease=1)
 
@@ -130,6 +135,9 @@ def test_the_whole_way_and_back_by_commands(site: str) -> None:
             outcome = scratch.manage(by(bouncer, site), *command, *asked)
             assert outcome.returncode == 0, (command, outcome.stdout, outcome.stderr)
             assert document_texts() == before
+            # A server connection that no client came to use has no name, and holds up a gate.
+            bouncer.console("RECONNECT")
+            until(lambda: value(OTHERS) == 0)
             connection.close()
     assert state() is State.EXPANDED
 
