@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import enum
 import mmap
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 SLOTS = 11
 _HEADER = 64
@@ -119,13 +117,9 @@ class Board:
         """Whether the user is there and nobody is about to delete them."""
         return bool(self._alive[place])
 
-    def of_the_living(self, documents: Mapping[int, Any]) -> dict[int, Any]:
-        """Those of the documents, by place, whose user nobody has deleted or is about to.
-
-        Who saves an instance that they loaded before makes a deleted user anew, as Django has
-        it, with what the instance holds: nobody is owed what else was written until then.
-        """
-        return {place: each for place, each in documents.items() if self.is_alive(place)}
+    def gone(self) -> set[int]:
+        """The places whose user was deleted, or is about to be."""
+        return {place for place in range(self.used) if not self.is_alive(place)}
 
     def population(self) -> int:
         """How many users are there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,8 +64,13 @@ class Verdict:
         return list(dict.fromkeys([*self.lost, *self.from_nowhere, *self.not_read]))
 
 
-def judge(history: Iterable[Entry], documents: Mapping[int, Any]) -> Verdict:
-    """Compare a history with the documents by place; a deleted user's place has none.
+def judge(
+    history: Iterable[Entry], documents: Mapping[int, Any], gone: Collection[int] = ()
+) -> Verdict:
+    """Compare a history with the documents by place.
+
+    To the users of the places `gone`, who were deleted, nothing is due: who saves an instance
+    that was loaded before makes such a user anew, as Django has it, with what the instance holds.
 
     Lost is a token that was acknowledged and is not there, or whose leaf is not what it or a
     later token made it; from nowhere is one that is there and was never meant, or was undone,
@@ -84,6 +89,8 @@ def judge(history: Iterable[Entry], documents: Mapping[int, Any]) -> Verdict:
         nobodys = [each for each in found if meant.get(each) in (None, Kind.UNDONE)]
         due = [each for each, kind in meant.items() if kind is Kind.ACKNOWLEDGED]
         verdict.from_nowhere += [(place, each) for each in sorted(nobodys)]
+        if place in gone:
+            continue
         missing = [*(each for each in due if each not in found), *_overwritten(document, meant)]
         verdict.lost += [(place, each) for each in sorted(set(missing))]
     for place, token in missed:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
+from prefs.ddl import sqlstate
 from prefs.models import UserPreferences
 from tests.chaos.checker import key, leaf
-from tests.chaos.client import DROPPED, FROZEN, Client
+from tests.chaos.client import DROPPED, FROZEN, ROLLED_BACK, Client
 from tests.chaos.ledger import Kind
 
 # Whatever chance has it: a run in which everybody is gone would write nothing more.
@@ -163,4 +164,9 @@ class Newcomers(Client):
         place = self.some_user()
         # Before, so that nobody takes its absence for a loss. In doubt it counts as gone.
         self.board.set_alive(place, alive=False)
-        get_user_model().objects.filter(pk=place + 1).delete()
+        try:
+            get_user_model().objects.filter(pk=place + 1).delete()
+        except DatabaseError as error:
+            if sqlstate(error) in ROLLED_BACK:
+                self.board.set_alive(place, alive=True)
+            raise

@@ -52,7 +52,7 @@ def conclude(totals: Totals, folder: Path, board: Board, events: Sequence[Event]
     totals.differences = operators.differences()
     totals.flips, totals.runs = operators.flips(), operators.runs()
     found = documents()
-    totals.verdict = judge(entries(folder), board.of_the_living(found))
+    totals.verdict = judge(entries(folder), found, gone=board.gone())
     places = range(board.used)
     totals.missing_users = sum(board.is_alive(p) and p not in found for p in places)
     contradicted = recorded()

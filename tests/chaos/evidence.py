@@ -156,9 +156,9 @@ def look(folder: Path, board: Board) -> None:
     before, began = list(entries(folder)), time.time()
     alive = [place for place in range(board.used) if board.is_alive(place)]
     found = UserPreferences.objects.documents(range(1, board.used + 1))
-    documents = board.of_the_living({key - 1: document for key, document in found.items()})
+    documents = {key - 1: document for key, document in found.items()}
     meanwhile = (entry for entry in entries(folder) if entry.kind is Kind.INTENDED)
-    verdict = judge([*meanwhile, *before], documents)
+    verdict = judge([*meanwhile, *before], documents, gone=board.gone())
     ledger = Ledger(folder, HARNESS)
     for place, token in verdict.lost:
         ledger.read(began, place, [token])
@@ -169,7 +169,7 @@ def look(folder: Path, board: Board) -> None:
         if faults:
             listed = ", ".join(f"{token} of user {p + 1}" for p, token in faults[:_LISTED])
             complaints.add(what, f"{len(faults)}: {listed}")
-    gone = [p for p in alive if p + 1 not in found and board.is_alive(p)]
+    gone = [p for p in alive if p not in documents and board.is_alive(p)]
     if gone:
         complaints.add("a missing user", f"{len(gone)}: {gone[0] + 1}")
     for each in (contradiction.complaint for contradiction in recorded()):

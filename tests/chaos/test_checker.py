@@ -134,10 +134,16 @@ def test_the_board_outlives_whoever_wrote_on_it(tmp_path: Path) -> None:
     assert (again.is_alive(USER), again.is_alive(OTHER)) == (True, False)
 
 
-def test_of_a_user_who_was_deleted_and_made_anew_nothing_is_due(tmp_path: Path) -> None:
+def test_to_a_user_who_was_deleted_and_made_anew_nothing_is_due(tmp_path: Path) -> None:
     board = Board(tmp_path / "board", 10)
+    board.used = 10
     board.set_alive(USER, alive=True)
     found = {USER: holding(2)}
-    assert judge(written(1), board.of_the_living(found)).lost == [(USER, (SLOT, 1))]
+    history = [*written(1), *written(2)]
+    assert judge(history, found, gone=board.gone()).lost == [(USER, (SLOT, 1))]
     board.set_alive(USER, alive=False)
-    assert judge(written(1), board.of_the_living(found)).clean
+    assert judge(history, found, gone=board.gone()).clean
+
+
+def test_nor_may_such_a_user_have_what_nobody_meant() -> None:
+    assert judge(written(1), {USER: holding(2)}, gone={USER}).from_nowhere == [(USER, (SLOT, 2))]

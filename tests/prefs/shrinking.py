@@ -1,4 +1,4 @@
-"""Makes a document that fails small: takes out member after member while it goes on failing.
+"""Makes a document that fails small: takes out members and shortens keys while it goes on failing.
 
 It works on JSON text, so that numbers, keys given twice and their order stay as they are.
 """
@@ -36,6 +36,7 @@ def _smaller(text: Text) -> Iterator[str]:
     try:
         tree = json.loads(text, parse_int=_Number, parse_float=_Number, object_pairs_hook=_Members)
         yield from map(_text, _without_a_piece(tree))
+        yield from map(_text, _with_a_shorter_key(tree))
     except RecursionError:
         return
 
@@ -50,6 +51,20 @@ def _without_a_piece(value: Any) -> Iterator[Any]:
     for at, item in enumerate(value):
         for less in _without_a_piece(item[1] if kind is _Members else item):
             piece = (item[0], less) if kind is _Members else less
+            yield kind([*value[:at], piece, *value[at + 1 :]])
+
+
+def _with_a_shorter_key(value: Any) -> Iterator[Any]:
+    """The value with one key cut down to its first character."""
+    if not isinstance(value, list):
+        return
+    kind = type(value)
+    for at, item in enumerate(value):
+        key, below = item if kind is _Members else ("", item)
+        if len(key) > 1:
+            yield kind([*value[:at], (key[0], below), *value[at + 1 :]])
+        for shorter in _with_a_shorter_key(below):
+            piece = (key, shorter) if kind is _Members else shorter
             yield kind([*value[:at], piece, *value[at + 1 :]])
 
 

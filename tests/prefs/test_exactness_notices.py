@@ -228,4 +228,4 @@ def test_what_fails_in_a_batch_is_boiled_down_to_a_small_document(
     found = next(batch for batch in map(Batch.of, drawn) if failures(cursor, batch))
     before, after = culprit(cursor, found)
     assert failures(cursor, Batch([before], [after]))
-    assert len(str(before)) <= 80
+    assert len(str(before)) <= 60

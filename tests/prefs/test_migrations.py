@@ -146,7 +146,7 @@ def test_a_long_writer_makes_it_try_again_and_no_other_writer_waits_long(old_sit
         long.execute("BEGIN")
         long.execute(TOUCH + b" WHERE id = 1")
         migrating = in_thread(lambda: scratch.manage(environ, "migrate", "prefs"))
-        until(lambda: waiting_for_locks() > 0, 20)
+        until(lambda: waiting_for_locks("mode = 'ShareRowExclusiveLock'") > 0, 20)
         # Longer than a writer here would wait behind DDL that queued without a limit.
         write_until_done(short, in_thread(lambda: Clock().sleep(3)))
         assert not migrating.done()

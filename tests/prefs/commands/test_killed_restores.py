@@ -23,14 +23,12 @@ from tests.prefs.engine.steps import (
     state,
     until,
     value,
+    waiting_for_locks,
 )
 
 QUICK = {"lease": 0.05, "lock_patience": 5}
 SLOW_UPDATES = """CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
   $$BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END$$"""
-# Of this database alone: tests beside this one wait for locks as well.
-WAITS_FOR_RUNS = """SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-  WHERE NOT l.granted AND l.relation = 'prefs_run'::regclass AND d.datname = current_database())"""
 MAKE_SLOW = """CREATE TRIGGER slow BEFORE UPDATE ON accounts_user
   FOR EACH ROW EXECUTE FUNCTION slow()"""
 
@@ -72,7 +70,7 @@ def test_killed_between_the_new_column_and_the_fill(site: str) -> None:
     with scratch.connect(site) as session:
         session.execute("BEGIN")
         session.execute("LOCK TABLE prefs_run IN SHARE MODE")
-        killed(site, lambda: value(WAITS_FOR_RUNS))
+        killed(site, lambda: waiting_for_locks("relation = 'prefs_run'::regclass") > 0)
         session.execute("COMMIT")
     until(alone)
     assert state() is State.MIRROR_OFF

@@ -111,7 +111,7 @@ def test_of_two_processes_that_advance_at_once_one_is_refused(site: str) -> None
         session.execute("BEGIN")
         session.execute("SELECT pg_advisory_xact_lock(%s)", [TRANSITION_LOCK])
         both = [scratch.start(environ, "advance_prefs", "--to", "dual_write") for _ in range(2)]
-        until(lambda: waiting_for_locks() == 2, 20)
+        until(lambda: waiting_for_locks("locktype = 'advisory'") == 2, 20)
         session.execute("COMMIT")
     errors = [process.communicate(timeout=20)[1] for process in both]
     assert sorted(process.returncode for process in both) == [0, 4]

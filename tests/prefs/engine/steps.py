@@ -231,13 +231,16 @@ def held_open(work: Callable[[], object]) -> Iterator[None]:
         future.result(30)
 
 
-def waiting_for_locks() -> int:
-    """How many sessions of this database wait for a lock; other tests run in others."""
-    # In a transaction the view stays as it was when it was first looked at.
+def waiting_for_locks(of_kind: str = "TRUE") -> int:
+    """How many locks sessions of this database wait for; other tests run in others.
+
+    `of_kind` is a condition on a row of pg_locks.
+    """
+    # In a transaction the view of sessions stays as it was when it was first looked at.
     rows("SELECT pg_stat_clear_snapshot()")
     found: int = value(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+        f" WHERE a.datname = current_database() AND NOT l.granted AND {of_kind}"
     )
     return found
 
