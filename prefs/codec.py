@@ -106,7 +106,7 @@ def decode(user_id: object, text: str | None, decoder: type[json.JSONDecoder] | 
     if text is None:
         return None
     try:
-        return json.loads(text, cls=decoder) if decoder else json.loads(text, parse_float=_finite)
+        return json.loads(text, cls=decoder) if decoder else _DECODER.decode(text)
     except (RecursionError, ValueError) as error:
         raise UndecodableDocument(user_id, error) from error
 
@@ -116,6 +116,10 @@ def _finite(text: str) -> float:
     if math.isinf(value):
         raise ValueError(f"{text[:_SHOWN]}… is too large for a float")
     return value
+
+
+# Made once: json.loads would make one for every document.
+_DECODER = json.JSONDecoder(parse_float=_finite)
 
 
 def unknown_leaves(document: object) -> list[str]:

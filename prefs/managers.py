@@ -67,7 +67,8 @@ class UserPreferencesManager(_RowManager):
 
     def document_text(self, user_id: Any) -> str | None:
         """The JSON text of one user's document as PostgreSQL has it; None for SQL NULL."""
-        texts = self.texts([user_id])
+        keys = _keys([user_id])
+        texts = self._read(sql.read_one(), {"id": keys[0]}) if keys else {}
         if not texts:
             raise _no_such_user(user_id)
         return next(iter(texts.values()))
@@ -127,9 +128,11 @@ class UserPreferencesManager(_RowManager):
 
         One statement. Raises UnprintableDocument.
         """
-        ids = _keys(user_ids)
+        return self._read(sql.read(), {"ids": _keys(user_ids)})
+
+    def _read(self, statement: str, parameters: dict[str, Any]) -> dict[Any, str | None]:
         with connections[self.db].cursor() as cursor:
-            cursor.execute(sql.read(), {"ids": ids})
+            cursor.execute(statement, parameters)
             rows = cursor.fetchall()
         texts: dict[Any, str | None] = {}
         for key, dual_write, read_tables, text, printable in rows:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-from prefs.sql.copying import key_range
 from prefs.sql.functions import DOCUMENT_TEXT
 from prefs.sql.names import ARCHIVE_TABLE, DEPARTURE_TABLE, names, quote
 
@@ -39,7 +38,8 @@ def add_missing() -> str:
     n = names()
     return f"""INSERT INTO {quote(ARCHIVE_TABLE)} (user_id, document, digest)
     SELECT u.{n.key}, u.{n.blob}, {digest(f"u.{n.blob}")} FROM {n.users} u
-    WHERE {key_range("u")}
+    WHERE (%(after)s::{n.key_type} IS NULL OR u.{n.key} > %(after)s::{n.key_type})
+    AND u.{n.key} <= %(upto)s::{n.key_type}
     AND NOT EXISTS (SELECT FROM {quote(ARCHIVE_TABLE)} a WHERE a.user_id = u.{n.key})
     ORDER BY u.{n.key} ON CONFLICT (user_id) DO NOTHING"""
 

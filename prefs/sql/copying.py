@@ -16,15 +16,17 @@ from prefs.sql.expressions import any_leaf_fits, document, same, typed
 from prefs.sql.names import names, quote
 from prefs.sql.signals import WORKER
 
+COPY = "prefs_copy"
+DIFFERENCE = "prefs_difference"
 
-def key_range(alias: str, column: str | None = None) -> str:
-    """The condition that a user's key is after `after` (where that is given) and up to `upto`."""
-    n = names()
-    key = f"{alias}.{column or n.key}"
-    return (
-        f"(%(after)s::{n.key_type} IS NULL OR {key} > %(after)s::{n.key_type})"
-        f" AND {key} <= %(upto)s::{n.key_type}"
-    )
+
+def key_range(key: str, *, first: bool) -> str:
+    """The condition that a user's key is up to `upto`, and after `after` but in the `first` range.
+
+    Two conditions, for a plan that is made once must not choose between them.
+    """
+    upto = f"{key} <= %(upto)s::{names().key_type}"
+    return upto if first else f"{key} > %(after)s::{names().key_type} AND {upto}"
 
 
 def batch_settings() -> str:
@@ -37,6 +39,7 @@ def batch_settings() -> str:
     """
     return f"""SELECT set_config('lock_timeout', %(lock_timeout)s, true),
     set_config('enable_seqscan', 'off', true), set_config('enable_nestloop', 'off', true),
+    set_config('jit', 'off', true),
     set_config('synchronous_commit', 'off', true),
     set_config('application_name', '{WORKER}', true)"""
 
@@ -58,6 +61,22 @@ def chunk_end() -> str:
 
 @cache
 def copy_missing() -> str:
+    """Copy the users of a key range: one row, as `copying_missing` has it."""
+    return f"SELECT * FROM {COPY}({_bounds()})"
+
+
+@cache
+def difference() -> str:
+    """Users of a key range whose two stores differ, as `differing` has it."""
+    return f"SELECT * FROM {DIFFERENCE}({_bounds()})"
+
+
+def _bounds() -> str:
+    return ", ".join(f"%({name})s::{names().key_type}" for name in ("after", "upto"))
+
+
+@cache
+def copying_missing(*, first: bool) -> str:
     """Copy the users of a key range that lack typed rows, while the blob is the primary.
 
     (user rows, notification rows, dual_write, read_tables). The statement itself names the
@@ -74,8 +93,8 @@ def copy_missing() -> str:
     ]
     return f"""WITH source AS (
       SELECT u.{n.key} AS user_id, u.{n.blob} AS doc, p.user_id IS NOT NULL AS has_user,
-        n.user_id IS NOT NULL AS has_notification {_joined_by_range()}
-      WHERE {key_range("u")} AND NOT {switch(READ_TABLES)}
+        n.user_id IS NOT NULL AS has_notification {_joined_by_range(first=first)}
+      WHERE {key_range(f"u.{n.key}", first=first)} AND NOT {switch(READ_TABLES)}
       AND (p.user_id IS NULL OR n.user_id IS NULL)
       ORDER BY u.{n.key}),
     typed AS MATERIALIZED ({typed("source", "has_user", "has_notification")}),
@@ -169,12 +188,12 @@ def joined() -> str:
     return f"FROM {n.users} u{lookups}"
 
 
-def _joined_by_range() -> str:
+def _joined_by_range(*, first: bool) -> str:
     """Users of a key range and their typed rows, by three index scans."""
     n = names()
     rows = "".join(
         f"""
-      LEFT JOIN (SELECT * FROM {table} r WHERE {key_range("r", "user_id")}) {alias}
+      LEFT JOIN (SELECT * FROM {table} r WHERE {key_range("r.user_id", first=first)}) {alias}
         ON {alias}.user_id = u.{n.key}"""
         for table, alias in ((n.user_table, "p"), (n.notification_table, "n"))
     )
@@ -182,15 +201,15 @@ def _joined_by_range() -> str:
 
 
 @cache
-def difference() -> str:
+def differing(*, first: bool) -> str:
     """Users of a key range whose two stores differ, in key order: (user id).
 
     They differ where a row is missing, where the document is not the blob byte for byte,
     or where the residue holds a leaf that belongs in its column.
     """
     n = names()
-    return f"""SELECT u.{n.key} {_joined_by_range()} WHERE {key_range("u")} AND ({differs()})
-    ORDER BY u.{n.key}"""
+    return f"""SELECT u.{n.key} {_joined_by_range(first=first)}
+    WHERE {key_range(f"u.{n.key}", first=first)} AND ({differs()}) ORDER BY u.{n.key}"""
 
 
 @cache

@@ -71,10 +71,14 @@ def _route() -> str:
 
 def tables_document(user: str) -> str:
     """The document that the typed rows of the user with the key `user` make."""
+    return f"(SELECT {document('p', 'n')} {_rows_of(user)})"
+
+
+def _rows_of(user: str) -> str:
     n = names()
-    return f"""(SELECT {document("p", "n")} FROM (SELECT) one
+    return f"""FROM (SELECT) one
       LEFT JOIN {n.user_table} p ON p.user_id = {user}
-      LEFT JOIN {n.notification_table} n ON n.user_id = {user})"""
+      LEFT JOIN {n.notification_table} n ON n.user_id = {user}"""
 
 
 def document_of(key: str) -> str:
@@ -99,6 +103,12 @@ def read() -> str:
     The text is NULL for SQL NULL, and where it cannot be built, which `printable` tells.
     """
     return f"SELECT * FROM {READ}(%(ids)s::{names().key_type}[])"
+
+
+@cache
+def read_one() -> str:
+    """The same of one user, `id`: a client has less work with a key than with a list of them."""
+    return f"SELECT * FROM {READ}(ARRAY[%(id)s::{names().key_type}])"
 
 
 @cache
@@ -162,12 +172,13 @@ def writing(route: Route, incoming: str) -> str:
     every other writer.
     """
     n = names()
-    stored = tables_document("%(user)s::" + n.key_type)
-    where = f" WHERE {marked()}" if route.reads_tables else ""
-    if not route.reads_tables:
-        stored = f"(SELECT u.{n.blob} FROM {n.users} u WHERE u.{n.key} = %(user)s::{n.key_type})"
+    user = f"%(user)s::{n.key_type}"
+    stored = f"SELECT u.{n.blob} AS doc FROM {n.users} u WHERE u.{n.key} = {user}"
+    if route.reads_tables:
+        rows = ", ".join(f"{_row(t, 'pn'[i])} AS {r}" for i, (t, r) in enumerate(_TYPED.items()))
+        stored = f"SELECT {document('p', 'n')} AS doc, {rows} {_rows_of(user)} WHERE {marked()}"
     parts = [
-        f"stored AS MATERIALIZED (SELECT {stored} AS doc{where})",
+        f"stored AS MATERIALIZED ({stored})",
         f"incoming AS MATERIALIZED (SELECT %(user)s::{n.key_type} AS user_id,"
         f" {incoming} AS doc FROM stored)",
         f"sized AS MATERIALIZED (SELECT {DOCUMENT_TEXT}(i.doc) AS body FROM incoming i)",
@@ -180,10 +191,11 @@ def writing(route: Route, incoming: str) -> str:
         parts.append(f"blob AS ({_update_blob()})")
         before = _after("blob")
     if route.reads_tables:
-        source = f"(SELECT a.* FROM allowed a WHERE {before}) s"
-        parts.append(f"user_row AS ({upsert(USER_TABLE, source)})")
-        source = f"(SELECT a.* FROM allowed a WHERE {_after('user_row')}) s"
-        parts.append(f"notification_row AS ({upsert(NOTIFICATION_TABLE, source)})")
+        for table, row in _TYPED.items():
+            changed = f"NOT record_image_eq(o.{row}, {_row(table, 'a')})"
+            source = f"(SELECT a.* FROM allowed a, stored o WHERE {before} AND {changed}) s"
+            parts.append(f"{row} AS ({upsert(table, source)})")
+            before = _after(row)
     ctes = ",\n  ".join(parts)
     return f"""WITH {ctes}
   SELECT s.body, (SELECT jsonb_agg(jsonb_build_object('leaf', f.leaf, 'value', f.value::text,
@@ -243,6 +255,15 @@ def _update_blob() -> str:
     n = names()
     return f"""UPDATE {n.users} u SET {n.blob} = a.doc FROM allowed a
     WHERE u.{n.key} = a.user_id AND NOT ({same(f"u.{n.blob}", "a.doc")}) RETURNING 1"""
+
+
+# The typed tables in the order in which they are written, and what a statement calls their rows.
+_TYPED = {USER_TABLE: "user_row", NOTIFICATION_TABLE: "notification_row"}
+
+
+def _row(table: str, alias: str) -> str:
+    """A typed row as a record; one that is missing equals none, for it has no user_id."""
+    return f"ROW({', '.join(f'{alias}.{each}' for each in ('user_id', *columns_of(table)))})"
 
 
 def columns_of(table: str) -> tuple[str, ...]:

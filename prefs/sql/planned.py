@@ -1,8 +1,9 @@
-"""The managers' large statements as functions: parsed and planned once a session, not once a call.
+"""The large statements as functions: parsed and planned once a session, not once a call.
 
-Planning them takes several times as long as running them. A prepared statement of the client's
-would do as much, but not behind a pooler that hands out a session for each transaction. The
-plan is the generic one at once: everything is looked up by key, so no other can be better.
+Planning one of the managers' takes several times as long as running it; planning a batch's, as
+long as copying a hundred users. A prepared statement of the client's would do as much, but not
+behind a pooler that hands out a session for each transaction. The plan is the generic one at
+once: everything is looked up by key or by a range of keys, so no other can be better.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import re
 
 from prefs.routing import Route
-from prefs.sql import documents
+from prefs.sql import copying, documents
+from prefs.sql.copying import COPY, DIFFERENCE
 from prefs.sql.documents import MERGE, READ, REPLACE, writer
 from prefs.sql.names import names
 
@@ -19,42 +21,56 @@ def signatures() -> dict[str, str]:
     """The functions by name, with the types of their arguments."""
     key = names().key_type
     writers = [writer(route, incoming) for route in Route for incoming in (REPLACE, MERGE)]
-    return {READ: f"{key}[]"} | dict.fromkeys(writers, f"{key}, text, text[], integer")
+    found = {READ: f"{key}[]"} | dict.fromkeys(writers, f"{key}, text, text[], integer")
+    return found | dict.fromkeys((COPY, DIFFERENCE), f"{key}, {key}")
 
 
 def functions() -> dict[str, str]:
     """The functions by name, with the statements that create them."""
     key = names().key_type
-    made = {
-        READ: _function(
-            READ,
-            documents.reading(),
-            {"ids": f"{key}[]"},
-            f"key {key}, dual_write boolean, read_tables boolean, body text, printable boolean",
-        )
+    answers = {
+        READ: f"key {key}, dual_write boolean, read_tables boolean, body text, printable boolean",
+        COPY: "user_rows bigint, notification_rows bigint, dual_write boolean, read_tables boolean",
+        DIFFERENCE: f"key {key}",
     }
-    for route in Route:
-        for incoming in (REPLACE, MERGE):
-            name = writer(route, incoming)
-            made[name] = _function(
-                name,
-                documents.writing(route, incoming),
-                {"user": key, "input": "text", "unknown": "text[]", "max_bytes": "integer"},
-                "body text, refused text, size integer, written boolean",
-            )
-    return made
-
-
-def _function(name: str, statement: str, parameters: dict[str, str], returns: str) -> str:
-    """A VOLATILE function, so that its statement has a snapshot of its own, after the lock."""
-    numbered = {parameter: f"${number}" for number, parameter in enumerate(parameters, 1)}
-    body = re.sub(r"%\((\w+)\)s", lambda found: numbered[found[1]], statement)
-    return f"""
-CREATE OR REPLACE FUNCTION {name}({", ".join(parameters.values())}) RETURNS TABLE ({returns})
+    written = "body text, refused text, size integer, written boolean"
+    return {
+        name: f"""
+CREATE OR REPLACE FUNCTION {name}({arguments}) RETURNS TABLE ({answers.get(name, written)})
 LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $function$
 #variable_conflict use_column
 BEGIN
-  RETURN QUERY {body.replace("%%", "%")};
+{_body(name)}
 END
 $function$
 """.strip()
+        for name, arguments in signatures().items()
+    }
+
+
+def _body(name: str) -> str:
+    """Its statement, or two of which one is run. In VOLATILE code each has its own snapshot."""
+    if name == READ:
+        return _query(documents.reading(), "ids")
+    if name in (COPY, DIFFERENCE):
+        statement = copying.copying_missing if name == COPY else copying.differing
+        first, later = (_query(statement(first=f), "after", "upto") for f in (True, False))
+        return f"IF $1 IS NULL THEN\n{first}\nELSE\n{later}\nEND IF;"
+    [(route, incoming)] = [
+        (route, incoming)
+        for route in Route
+        for incoming in (REPLACE, MERGE)
+        if writer(route, incoming) == name
+    ]
+    return _query(documents.writing(route, incoming), "user", "input", "unknown", "max_bytes")
+
+
+def _query(statement: str, *parameters: str) -> str:
+    return f"  RETURN QUERY {numbered(statement, *parameters)};"
+
+
+def numbered(statement: str, *parameters: str) -> str:
+    """A statement of ours as the server has it: `parameters` by their numbers, no `%` doubled."""
+    numbers = {name: f"${number}" for number, name in enumerate(parameters, 1)}
+    body = re.sub(r"%\((\w+)\)s", lambda found: numbers[found[1]], statement)
+    return body.replace("%%", "%")

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from hypothesis import given
 
-from prefs.sql import copying, documents, expressions
+from prefs.sql import copying, documents, expressions, planned
 from tests.prefs.exactness import culprit, failures
 from tests.prefs.strategies import BYTES, DOCUMENTS, Batch, Text, batches, in_bulk
 
@@ -169,7 +169,7 @@ def break_code(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
 
 
 def _everything() -> str:
-    return copying.overwrite_tables() + copying.overwrite_blob() + copying.difference()
+    return "".join(planned.functions().values()) + copying.overwrite_tables()
 
 
 def _forget_statements() -> None:
@@ -186,10 +186,14 @@ def cursor() -> Iterator[Any]:
 
 
 @pytest.fixture
-def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fault]:
+def broken(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, cursor: Any
+) -> Iterator[Fault]:
     fault: Fault = request.param
     with monkeypatch.context() as patch:
         break_code(patch, fault)
+        for create in planned.functions().values():
+            cursor.execute(create)
         yield fault
     _forget_statements()
 

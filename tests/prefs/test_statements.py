@@ -69,7 +69,8 @@ def test_state_is_both_switches_and_the_column_in_one_statement() -> None:
 
 def test_identity_is_by_image_and_never_by_jsonb_equality() -> None:
     assert expressions.same("a", "b") == "record_image_eq(ROW(a), ROW(b))"
-    for statement in (copying.difference(), copying.overwrite_blob(), copying.overwrite_tables()):
+    difference = copying.differing(first=False)
+    for statement in (difference, copying.overwrite_blob(), copying.overwrite_tables()):
         assert "record_image_eq(ROW(" in statement
         assert "IS DISTINCT FROM" not in statement
 
@@ -93,8 +94,9 @@ def test_the_blob_is_not_named_where_the_route_is_the_tables_alone() -> None:
     assert "preferences" in re.findall(r'"(\w+)"', documents.writing(Route.BLOB, "x"))
 
 
-def test_copying_names_the_switches_and_copies_nothing_over_a_primary() -> None:
-    statement = one_line(copying.copy_missing())
+@pytest.mark.parametrize("first", [True, False])
+def test_copying_names_the_switches_and_copies_nothing_over_a_primary(first: bool) -> None:
+    statement = one_line(copying.copying_missing(first=first))
     assert (
         "AND NOT (SELECT w.active FROM \"waffle_switch\" w WHERE w.name = 'prefs_read_tables')"
         in statement

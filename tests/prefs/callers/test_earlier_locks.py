@@ -20,7 +20,8 @@ from tests.prefs.managers.sessions import PATIENCE, Session, second_session, wai
 from tests.prefs.managers.stores import Place, query
 
 BEFORE = {"theme": "light", "items_per_page": 10}
-
+# It changes a row of both tables: one that stays as it is waits for nobody.
+LATE = {"late": 1, "notifications": {"email": {"digest": "daily"}}}
 
 Lock = Callable[[int], object]
 
@@ -94,14 +95,14 @@ def test_a_write_waits_for_another_caller_s_lock_and_builds_on_what_they_wrote(
     with second_session() as session:
         with transaction.atomic():
             LOCKS[held](user)
-            waiting = session.start(partial(UserPreferences.objects.merge, user, {"late": 1}))
+            waiting = session.start(partial(UserPreferences.objects.merge, user, LATE))
             assert waits_behind_us(session, waiting)
             # Behind another lock they hold the user's already, and we must not come for it.
             if has_user:
                 write(user, {"early": 1})
         waiting.result(PATIENCE)
     early = {"early": 1} if has_user else {}
-    assert document(user) == {**BEFORE, **early, "late": 1}
+    assert document(user) == {**BEFORE, **early, **LATE}
     assert not stores.differ(user)
 
 

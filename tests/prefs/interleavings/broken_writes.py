@@ -11,7 +11,7 @@ import pytest
 from prefs import managers
 from prefs.routing import Route
 from prefs.sql import documents as sql
-from prefs.sql.expressions import literal
+from prefs.sql.expressions import document, literal
 from tests.prefs.interleavings.protocols import broken, changed, replaced
 from tests.prefs.managers import test_broken_protocols as older
 
@@ -64,10 +64,9 @@ def a_typed_row_read_by_the_locking_statement() -> Iterator[None]:
         return managers._route(dual_write, read_tables, isolation)
 
     def with_stashed(route: Route, incoming: str) -> str:
-        stored = sql.tables_document("%(user)s::bigint")
         if not route.reads_tables:
             return write(route, incoming)
-        return changed(write(route, incoming), stored, f"{literal(stash.get())}::jsonb")
+        return changed(write(route, incoming), document("p", "n"), f"{literal(stash.get())}::jsonb")
 
     with replaced("_lock", lock, managers), replaced("write", with_stashed, sql):
         yield

@@ -7,6 +7,7 @@ part's refusal may be is said beside it; any other error is a fault.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -106,12 +107,14 @@ def save_row(did: Did) -> None:
 @_part(3, NOBODY)
 def prepare(did: Did) -> None:
     """Our manager in a transaction that is prepared, and committed later by its name."""
+    # All of a server's databases share these names, and processes that test share a server.
+    gid = f"interleaved {os.getpid()}"
     with transaction.atomic():
         UserPreferences.objects.merge(FIRST, {"prepared": 1})
         pause()
-        query("PREPARE TRANSACTION 'interleaved'")
+        query(f"PREPARE TRANSACTION '{gid}'")
     pause()
-    query("COMMIT PREPARED 'interleaved'")
+    query(f"COMMIT PREPARED '{gid}'")
     did(wrote(FIRST, {"prepared": 1}))
 
 

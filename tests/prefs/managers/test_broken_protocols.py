@@ -44,10 +44,11 @@ def with_lock_and_write_in_one_statement(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def joined(route: Route, incoming: str) -> str:
         text = write(route, incoming)
-        changed = text.replace("WITH stored", f"WITH locked AS MATERIALIZED ({row}), stored", 1)
-        changed = re.sub(r" AS doc(\)| WHERE)", r" AS doc FROM locked\1", changed, count=1)
-        assert changed.count("locked") == text.count("locked") + 2
-        return changed
+        read = r'FROM (?="accounts_user" u|\(SELECT\) one)'
+        changed, places = re.subn(read, "FROM locked CROSS JOIN ", text, count=1)
+        assert places == 1
+        assert changed.startswith("WITH stored")
+        return changed.replace("WITH", f"WITH locked AS MATERIALIZED ({row}),", 1)
 
     monkeypatch.setattr(sql, "write", joined)
 

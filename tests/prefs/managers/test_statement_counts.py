@@ -133,9 +133,9 @@ def test_the_statements_sent_are_those_of_the_language(place: Place) -> None:
     with CaptureQueriesContext(connection) as captured:
         UserPreferences.objects.document(user)
         UserPreferences.objects.merge(user, {"theme": "dark"})
-    parameters = {"user": user, "ids": [user], "input": '{"theme": "dark"}', "unknown": []}
+    parameters = {"user": user, "id": user, "input": '{"theme": "dark"}', "unknown": []}
     expected = [
-        (sql.read(), parameters),
+        (sql.read_one(), parameters),
         (sql.lock(), parameters),
         (sql.write(place.route, sql.MERGE), {**parameters, "max_bytes": 1_048_576}),
     ]

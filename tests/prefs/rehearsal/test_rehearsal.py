@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,9 +37,25 @@ def short_holds(
         connections["default"].close()
 
 
-def _scratch_databases() -> list[str]:
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The databases that rehearsals of this test made; tests beside it make their own."""
+    usual, names = secrets.token_hex, list[str]()
+
+    def token_hex(size: int) -> str:
+        token = usual(size)
+        names.append(f"prefs_rehearsal_{token}")
+        return token
+
+    monkeypatch.setattr("prefs.rehearsal.scratch.secrets.token_hex", token_hex)
+    return names
+
+
+def left_of(made: list[str]) -> list[str]:
+    """Those of the databases that are still there."""
+    assert made
     with connections["default"].cursor() as cursor:
-        cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE 'prefs_rehearsal_%'")
+        cursor.execute("SELECT datname FROM pg_database WHERE datname = ANY(%s)", [made])
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -63,9 +80,8 @@ def _run() -> Report:
 
 
 def test_the_command_rehearses_everything_and_leaves_nothing_behind(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], made: list[str]
 ) -> None:
-    before = _scratch_databases()
     call_command("rehearse_prefs", users=400, clients=2, json=True, interactive=False)
     figures = json.loads(capsys.readouterr().out)
     assert figures["clean"] is True
@@ -85,7 +101,7 @@ def test_the_command_rehearses_everything_and_leaves_nothing_behind(
         "back to expanded",
     ]
     assert all(phase["requests"] > 0 for phase in figures["phases"])
-    assert set(_scratch_databases()) <= set(before)
+    assert left_of(made) == []
     assert ALIAS not in connections.databases
 
 
@@ -141,7 +157,7 @@ def test_a_copy_that_copies_nothing_is_stopped_by_the_gate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(copying, "overwrite_tables", lambda: "SELECT %(ids)s")
-    statement = copying.copy_missing().replace(
+    statement = copying.copying_missing(first=True).replace(
         "AND (p.user_id IS NULL", "AND FALSE AND (p.user_id IS NULL"
     )
     monkeypatch.setattr(copying, "copy_missing", lambda: statement)
@@ -160,11 +176,10 @@ def test_a_client_that_dies_ends_the_rehearsal(monkeypatch: pytest.MonkeyPatch) 
         _run()
 
 
-def test_it_can_be_interrupted_and_removes_its_database() -> None:
-    before = _scratch_databases()
+def test_it_can_be_interrupted_and_removes_its_database(made: list[str]) -> None:
     with pytest.raises(Interrupted):
         rehearse(SMALL, conf.current(), Control(stopped=lambda: True))
-    assert set(_scratch_databases()) <= set(before)
+    assert left_of(made) == []
 
 
 def test_too_few_users_for_the_clients_is_a_usage_error() -> None:
