@@ -32,7 +32,7 @@ HOW = (
     " for statements of the traffic that wait for a lock which a session of ours holds."
 )
 _LONGEST = 15.0
-_SHARE = 0.6
+_SHARE = 0.54
 _PAIRS = 2
 _SETTLE = 1.0
 _RUNNING = "SELECT EXISTS (SELECT FROM prefs_run WHERE status = 'running')"
