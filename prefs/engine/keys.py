@@ -2,8 +2,9 @@
 
 Their checks are nearly half of what such a copy costs, and each locks and dirties a user's row.
 Where nothing but the copy writes the typed tables (in `expanded`), they are put aside first
-and put back at its end: added unvalidated, rid of the rows of users who went meanwhile, then
-validated by one join. Until they are back the gate on the tables refuses dual-write.
+and put back at its end: added unvalidated, then validated by one join. Where that finds rows of
+users who went meanwhile, they are deleted, and it is done again. Until the keys are back the gate
+on the tables refuses dual-write.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from django.db import connections
+from django.db import IntegrityError, connections, transaction
 
 from prefs import ddl
 from prefs.clock import Clock
@@ -65,7 +66,7 @@ def put_aside(alias: str, settings: Settings, clock: Clock) -> None:
 
 
 def put_back(alias: str, settings: Settings, clock: Clock) -> None:
-    """Add the keys that are missing, delete rows without a user, and validate. May be repeated.
+    """Add the keys that are missing, and validate; rows without a user go. May be repeated.
 
     Takes ACCESS EXCLUSIVE on a typed table and SHARE ROW EXCLUSIVE on users for a moment, on
     users in short tries, and no lock that a writer waits for while it validates. Raises
@@ -98,5 +99,9 @@ def _validate(table: str, alias: str) -> None:
     with connections[alias].cursor() as cursor:
         cursor.execute(sql.one_at_a_time())
         if table in missing(alias):
-            cursor.execute(sql.delete_orphans(table))
-            cursor.execute(sql.validate_key(table))
+            try:
+                with transaction.atomic(using=alias):
+                    cursor.execute(sql.validate_key(table))
+            except IntegrityError:
+                cursor.execute(sql.delete_orphans(table))
+                cursor.execute(sql.validate_key(table))
