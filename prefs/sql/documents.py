@@ -74,11 +74,11 @@ def tables_document(user: str) -> str:
     return f"(SELECT {document('p', 'n')} {_rows_of(user)})"
 
 
-def _rows_of(user: str) -> str:
+def _rows_of(user: str, join: str = "LEFT JOIN") -> str:
     n = names()
     return f"""FROM (SELECT) one
-      LEFT JOIN {n.user_table} p ON p.user_id = {user}
-      LEFT JOIN {n.notification_table} n ON n.user_id = {user}"""
+      {join} {n.user_table} p ON p.user_id = {user}
+      {join} {n.notification_table} n ON n.user_id = {user}"""
 
 
 def document_of(key: str) -> str:
@@ -161,7 +161,7 @@ def writer(route: Route, incoming: str) -> str:
 
 
 @cache
-def writing(route: Route, incoming: str) -> str:
+def writing(route: Route, incoming: str, *, there: bool = False) -> str:
     """The statement that `write` stands for.
 
     Takes `user`, `input` (JSON text), `unknown` (dotted leaves whose new value failed a
@@ -170,13 +170,16 @@ def writing(route: Route, incoming: str) -> str:
     differ from what is stored can be refused. Writes go in one order: users, then the two
     tables. Where the blob is the primary, the capture trigger mirrors it, as it does for
     every other writer.
+
+    Where the tables are, it upserts. The form for a user whose typed rows are both `there` only
+    updates, which spares a lock of each row and its WAL; for any other user it answers no row.
     """
     n = names()
     user = f"%(user)s::{n.key_type}"
     stored = f"SELECT u.{n.blob} AS doc FROM {n.users} u WHERE u.{n.key} = {user}"
     if route.reads_tables:
-        rows = ", ".join(f"{_row(t, 'pn'[i])} AS {r}" for i, (t, r) in enumerate(_TYPED.items()))
-        stored = f"SELECT {document('p', 'n')} AS doc, {rows} {_rows_of(user)} WHERE {marked()}"
+        rows = _rows_of(user, "JOIN" if there else "LEFT JOIN")
+        stored = f"SELECT {document('p', 'n')} AS doc {rows} WHERE {marked()}"
     parts = [
         f"stored AS MATERIALIZED ({stored})",
         f"incoming AS MATERIALIZED (SELECT %(user)s::{n.key_type} AS user_id,"
@@ -191,10 +194,10 @@ def writing(route: Route, incoming: str) -> str:
         parts.append(f"blob AS ({_update_blob()})")
         before = _after("blob")
     if route.reads_tables:
-        for table, row in _TYPED.items():
-            changed = f"NOT record_image_eq(o.{row}, {_row(table, 'a')})"
-            source = f"(SELECT a.* FROM allowed a, stored o WHERE {before} AND {changed}) s"
-            parts.append(f"{row} AS ({upsert(table, source)})")
+        for table, row in ((USER_TABLE, "user_row"), (NOTIFICATION_TABLE, "notification_row")):
+            source = f"(SELECT a.* FROM allowed a WHERE {before}) s"
+            write_row = _update_row if there else upsert
+            parts.append(f"{row} AS ({write_row(table, source)})")
             before = _after(row)
     ctes = ",\n  ".join(parts)
     return f"""WITH {ctes}
@@ -257,15 +260,6 @@ def _update_blob() -> str:
     WHERE u.{n.key} = a.user_id AND NOT ({same(f"u.{n.blob}", "a.doc")}) RETURNING 1"""
 
 
-# The typed tables in the order in which they are written, and what a statement calls their rows.
-_TYPED = {USER_TABLE: "user_row", NOTIFICATION_TABLE: "notification_row"}
-
-
-def _row(table: str, alias: str) -> str:
-    """A typed row as a record; one that is missing equals none, for it has no user_id."""
-    return f"ROW({', '.join(f'{alias}.{each}' for each in ('user_id', *columns_of(table)))})"
-
-
 def columns_of(table: str) -> tuple[str, ...]:
     """The columns of a typed table after user_id, quoted, in order."""
     columns = tuple(quote(leaf.column) for leaf in leaves_of(table))
@@ -275,13 +269,22 @@ def columns_of(table: str) -> tuple[str, ...]:
 def upsert(table: str, source: str) -> str:
     """A full-row upsert of `source` (aliased s), which leaves equal rows unwritten."""
     columns = columns_of(table)
-    old = ", ".join(f"d.{column}" for column in columns)
-    new = ", ".join(f"excluded.{column}" for column in columns)
     return f"""INSERT INTO {quote(table)} AS d (user_id, {", ".join(columns)})
     SELECT s.user_id, {", ".join(f"s.{column}" for column in columns)} FROM {source}
     WHERE {marked()}
-    ON CONFLICT (user_id) DO UPDATE SET {", ".join(f"{c} = excluded.{c}" for c in columns)}
-    WHERE NOT record_image_eq(ROW({old}), ROW({new})) RETURNING 1"""
+    ON CONFLICT (user_id) DO UPDATE SET {_changes(columns, "excluded")} RETURNING 1"""
+
+
+def _update_row(table: str, source: str) -> str:
+    """A full-row update by `source` (aliased s) of the one `user`, if it changes anything."""
+    return f"""UPDATE {quote(table)} d SET {_changes(columns_of(table), "s", f" FROM {source}")}
+    AND d.user_id = s.user_id AND d.user_id = %(user)s::{names().key_type} RETURNING 1"""
+
+
+def _changes(columns: tuple[str, ...], to: str, source: str = "") -> str:
+    old, new = (", ".join(f"{row}.{column}" for column in columns) for row in ("d", to))
+    assignments = ", ".join(f"{column} = {to}.{column}" for column in columns)
+    return f"{assignments}{source} WHERE NOT record_image_eq(ROW({old}), ROW({new}))"
 
 
 def is_wanted(leaf: Leaf) -> str:

@@ -49,7 +49,7 @@ $function$
 
 
 def _body(name: str) -> str:
-    """Its statement, or two of which one is run. In VOLATILE code each has its own snapshot."""
+    """Its statement, or two of which one does the work, each with a snapshot of its own."""
     if name == READ:
         return _query(documents.reading(), "ids")
     if name in (COPY, DIFFERENCE):
@@ -62,7 +62,12 @@ def _body(name: str) -> str:
         for incoming in (REPLACE, MERGE)
         if writer(route, incoming) == name
     ]
-    return _query(documents.writing(route, incoming), "user", "input", "unknown", "max_bytes")
+    given = ("user", "input", "unknown", "max_bytes")
+    any_user = _query(documents.writing(route, incoming), *given)
+    if not route.reads_tables:
+        return any_user
+    with_rows = _query(documents.writing(route, incoming, there=True), *given)
+    return f"{with_rows}\n  IF NOT FOUND THEN\n{any_user}\n  END IF;"
 
 
 def _query(statement: str, *parameters: str) -> str:

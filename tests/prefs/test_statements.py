@@ -75,13 +75,17 @@ def test_identity_is_by_image_and_never_by_jsonb_equality() -> None:
         assert "IS DISTINCT FROM" not in statement
 
 
+@pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("incoming", [documents.REPLACE, documents.MERGE])
 @pytest.mark.parametrize("route", Route)
-def test_a_route_writes_its_stores_and_no_other_users_first(route: Route, incoming: str) -> None:
-    statement = documents.writing(route, incoming)
+def test_a_route_writes_its_stores_and_no_other_users_first(
+    route: Route, incoming: str, there: bool
+) -> None:
+    statement = documents.writing(route, incoming, there=there)
+    write = "UPDATE" if there else "INSERT INTO"
     blob = statement.find('UPDATE "accounts_user"')
-    user_row = statement.find('INSERT INTO "user_preferences"')
-    notification_row = statement.find('INSERT INTO "notification_preferences"')
+    user_row = statement.find(f'{write} "user_preferences"')
+    notification_row = statement.find(f'{write} "notification_preferences"')
     assert (blob > 0) is route.writes_blob
     # Where the blob is the primary, the capture trigger mirrors it.
     assert (user_row > 0) is (notification_row > 0) is route.reads_tables

@@ -14,8 +14,8 @@ from prefs.models import UserPreferences
 from prefs.routing import SWITCHES, MissingSwitch
 from tests.prefs.managers import stores
 from tests.prefs.managers.conftest import EnterRoute
-from tests.prefs.managers.stores import DECOY, NOBODY, Place
-from tests.prefs.tampering import remove_switches
+from tests.prefs.managers.stores import DECOY, NOBODY, Place, query
+from tests.prefs.tampering import remove_switches, tamper
 
 pytestmark = pytest.mark.django_db
 
@@ -112,6 +112,27 @@ def test_a_write_touches_only_the_rows_that_change(table_place: Place) -> None:
     after = stores.versions(user)
     assert after["notification_preferences"] == before["notification_preferences"]
     assert after["user_preferences"] != before["user_preferences"]
+
+
+def test_and_locks_no_other(table_place: Place) -> None:
+    """xmax is 0 in a row that nobody has updated, deleted or locked since it was written."""
+    user = stores.insert_user(table_place, BEFORE)
+    UserPreferences.objects.merge(user, {"theme": "dark", "notifications": {"push": None}})
+    UserPreferences.objects.merge(user, {"notifications": {"push": {"mentions": False}}})
+    for table in ("user_preferences", "notification_preferences"):
+        assert query(f"SELECT xmax::text FROM {table} WHERE user_id = %s", [user]) == [("0",)]
+
+
+@pytest.mark.parametrize("table", ["user_preferences", "notification_preferences"])
+@both_writes
+def test_a_row_that_is_missing_is_made_and_the_other_written(
+    table_place: Place, write: Write, table: str
+) -> None:
+    user = stores.insert_user(table_place, BEFORE)
+    tamper(f"DELETE FROM {table} WHERE user_id = %s", user)
+    assert write(user) == UserPreferences.objects.document(user)
+    assert UserPreferences.objects.document(user) == AFTER
+    assert [len(rows) for rows in stores.versions(user).values()] == [1, 1, 1]
 
 
 def test_the_first_write_of_a_user_without_rows_makes_both(table_place: Place) -> None:

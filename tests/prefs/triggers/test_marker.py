@@ -118,20 +118,20 @@ def test_nor_does_a_trigger_of_the_site_s_own(mirrored_place: Place) -> None:
 
 def test_a_write_of_ours_writes_each_store_once(mirrored_place: Place) -> None:
     user = stores.insert_user(mirrored_place, BEFORE)
-    assert upserts_of(lambda: merge(user, mirrored_place)) == 1
-    assert upserts_of(lambda: change(user, mirrored_place)) <= 1
+    assert writes_of(lambda: merge(user, mirrored_place)) == 1
+    assert writes_of(lambda: change(user, mirrored_place)) <= 1
     assert not stores.differ(user)
 
 
-def upserts_of(work: Callable[[], object]) -> int:
-    """How many upserts of `user_preferences` a piece of work makes."""
+def writes_of(work: Callable[[], object]) -> int:
+    """How many updates and upserts of `user_preferences` a piece of work makes."""
     query("CREATE TABLE counted ()")
     query(
         "CREATE FUNCTION count_it() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
         " $$BEGIN INSERT INTO public.counted DEFAULT VALUES; RETURN NULL; END$$"
     )
     query(
-        "CREATE TRIGGER count_it AFTER INSERT ON user_preferences"
+        "CREATE TRIGGER count_it AFTER UPDATE ON user_preferences"
         " FOR EACH STATEMENT EXECUTE FUNCTION count_it()"
     )
     work()
