@@ -41,6 +41,7 @@ class Plan:
     users: int
     phases: tuple[Run.Phase, ...]
     resumes: Run | None
+    abandons: Run | None
     at_work: tuple[str, ...]
     prediction: Prediction
 
@@ -56,21 +57,33 @@ class Plan:
         lines += [f"{number}. {steps[phase]}" for number, phase in enumerate(self.phases, 1)]
         if Run.Phase.CATCH_UP not in self.phases:
             lines.append("no catch-up: dual-write is off, and writes go on behind the copy")
-        if self.resumes:
-            lines += self._found(self.resumes)
+        if found := self.resumes or self.abandons:
+            lines += self._found(found)
         lines += self.prediction.lines()
         return lines
 
     def _found(self, run: Run) -> list[str]:
-        what, done = "joins" if self.at_work else "resumes", run.so_far("users")
-        lines = [f"{what} {run}, in its {run.get_phase_display()}, after {done} users"]
-        lines += [f"at work on it: {name}" for name in self.at_work]
-        if run.paused:
+        what = "abandons" if self.abandons else "joins" if self.at_work else "resumes"
+        done = f"in its {run.get_phase_display()}, after {run.so_far('users')} users"
+        lines = [f"{what} {run}, {done}", *(f"at work on it: {name}" for name in self.at_work)]
+        if run.paused and self.resumes:
             lines.append("it is paused: backfill_prefs --resume lets it go on")
         return lines
 
+    def figures(self) -> dict[str, Any]:
+        """The plan as JSON, its prediction by the names that a run's outcome has."""
+        return {
+            "plan": self.lines(),
+            "phases": self.phases,
+            "resumes": self.resumes and self.resumes.pk,
+            "abandons": self.abandons and self.abandons.pk,
+            "predicted_users": self.prediction.rows,
+            "predicted_table_bytes": self.prediction.table_bytes,
+            "predicted_wal_bytes": self.prediction.wal_bytes,
+        }
 
-def plan(alias: str, direction: Direction) -> Plan:
+
+def plan(alias: str, direction: Direction, *, restart: bool = False) -> Plan:
     """What a backfill would do now. Raises PrimaryMoved and ColumnGone. Locks nothing."""
     state = current_state(alias)
     if state is State.DROPPED:
@@ -83,14 +96,14 @@ def plan(alias: str, direction: Direction) -> Plan:
     if state.route.mirrored or direction is Direction.REVERSE:
         phases.append(Run.Phase.CATCH_UP)
     found = open_run(kind_of(direction), alias)
-    if found and not resumable(found, _since(alias, direction)):
-        found = None
+    goes_on = found and not restart and resumable(found, _since(alias, direction))
     return Plan(
         direction=direction,
         route=state.route,
         users=count_users(alias),
         phases=tuple(phases),
-        resumes=found,
+        resumes=found if goes_on else None,
+        abandons=None if goes_on else found,
         at_work=tuple(each.holder for each in held(found, alias)) if found else (),
         prediction=foretold,
     )
@@ -140,7 +153,7 @@ def backfill(
     LockUnavailable and UserRefused. Locks as `overwrite_mirror`, for one batch at a time.
     """
     transitions.settle_open_flip(alias, control)
-    planned = plan(alias, direction)
+    planned = plan(alias, direction, restart=restart)
     since = database_now(alias) if restart else _since(alias, direction)
     kind, rival = kind_of(direction), kind_of(direction.opposite)
     run = join(kind, planned.phases[0], alias, settings, since=since, rival=rival)

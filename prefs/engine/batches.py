@@ -56,13 +56,17 @@ def blob_was_gone(error: DatabaseError) -> bool:
 
 
 class LockUnavailable(RuntimeError):
-    """A row that stayed locked for longer than the site's patience."""
+    """A row that stayed locked, or out of a time limit's reach, for longer than the patience."""
 
-    def __init__(self, holding: Holding, seconds: float) -> None:
+    def __init__(self, holding: Holding, seconds: float, state: str) -> None:
+        found, remedy = "locked", "A long transaction holds the row: end it (see pg_stat_activity)"
+        if state == _CANCELED:
+            found = "out of reach, its statements canceled,"
+            remedy = "Raise the statement_timeout of this role, or find out who cancels them"
         super().__init__(
-            f"{holding.row} found the user after key {holding.row.cursor} locked for"
-            f" {seconds:.0f} s and stopped; nothing is lost. A long transaction holds the row:"
-            " end it (see pg_stat_activity), then run this command again, and it resumes."
+            f"{holding.row} found the user after key {holding.row.cursor} {found} for"
+            f" {seconds:.0f} s and stopped; nothing is lost. {remedy}, then run this command"
+            " again, and it resumes."
         )
 
 
@@ -171,7 +175,7 @@ class Walk:
                 self._missed(holding, size, error)
                 stuck_since = began if size == 1 and stuck_since is None else stuck_since
                 if sqlstate(error) in _PASSING:
-                    self._give_up_when_stuck(holding, stuck_since)
+                    self._give_up_when_stuck(holding, stuck_since, sqlstate(error))
                     clock.sleep(random.uniform(0.5, 1.5) * pause)
                     pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
@@ -239,11 +243,11 @@ class Walk:
             cursor.execute(copying.chunk_end(), {"after": after, "last": last, "size": 1})
             return cursor.fetchone()[0]
 
-    def _give_up_when_stuck(self, holding: Holding, since: float | None) -> None:
+    def _give_up_when_stuck(self, holding: Holding, since: float | None, state: str) -> None:
         """Lose patience with one user; while there are fewer to take, that is tried first."""
         seconds = 0.0 if since is None else self.control.clock.now() - since
         if seconds > self.settings.lock_patience.total_seconds():
-            raise LockUnavailable(holding, seconds)
+            raise LockUnavailable(holding, seconds, state)
 
     def _tell(self, holding: Holding, note: str, *, held_back: bool = False) -> None:
         progress = Progress(

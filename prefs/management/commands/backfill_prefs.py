@@ -30,10 +30,10 @@ class Command(PrefsCommand):
         direction = Direction.REVERSE if options["reverse"] else Direction.FORWARD
         if is_order(options):
             return give_order(backfill.kind_of(direction), self.alias, options)
+        plan = backfill.plan(self.alias, direction, restart=options["restart"])
         if options["dry_run"]:
-            plan = backfill.plan(self.alias, direction)
-            return {"dry_run": True, "plan": plan.lines()}, plan.lines(), 0
-        for line in backfill.plan(self.alias, direction).lines():
+            return {"dry_run": True, **plan.figures()}, plan.lines(), 0
+        for line in plan.lines():
             self.say(line)
         stop, settings = Stop(), conf.current()
         with stop.listening(self.stderr), Watch(self.alias, settings) as throttle:

@@ -123,6 +123,11 @@ def test_restart_abandons_the_open_run(site: str) -> None:
     many_users(3)
     run("backfill_prefs")
     Run.objects.update(status="failed", users=1)
+    found = f"{Run.objects.get()}, in its copy, after 1 users"
+    assert f"resumes {found}" in run("backfill_prefs", "--dry-run").out
+    assert f"abandons {found}" in run("backfill_prefs", "--restart", "--dry-run").out
+    foretold = run("backfill_prefs", "--restart", "--dry-run", "--json").json
+    assert (foretold["resumes"], foretold["abandons"]) == (None, Run.objects.get().pk)
     outcome = run("backfill_prefs", "--restart", "--json")
     assert (outcome.json["users"], outcome.json["copied"]) == (3, 0)
     assert Run.objects.filter(status="abandoned").count() == 1

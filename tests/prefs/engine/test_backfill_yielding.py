@@ -28,6 +28,7 @@ from tests.prefs.engine.steps import (
     many_users,
     part_blob,
     patient,
+    rows,
     run_once,
     take,
     value,
@@ -105,6 +106,23 @@ def test_a_statement_that_waits_is_ended_by_the_server_not_by_the_lock(site: str
         session.execute("SELECT FROM accounts_user WHERE id = %s FOR UPDATE", [user])
         with pytest.raises(LockUnavailable):
             backfill(ALIAS, FORWARD, patient(3), Control(clock=FakeClock()))
+
+
+def test_a_user_who_takes_longer_than_a_time_limit_is_not_said_to_be_locked(site: str) -> None:
+    many_users(3)
+    rows(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN PERFORM pg_sleep(1); RETURN NEW; END$$"
+    )
+    rows(
+        "CREATE TRIGGER slow BEFORE INSERT ON user_preferences FOR EACH ROW EXECUTE FUNCTION slow()"
+    )
+    rows("SET statement_timeout = '30ms'")
+    try:
+        with pytest.raises(LockUnavailable, match=r"canceled, for .* Raise the statement_timeout"):
+            backfill(ALIAS, FORWARD, patient(3), Control(clock=FakeClock()))
+    finally:
+        rows("RESET statement_timeout")
 
 
 def test_a_row_that_stays_locked_stops_it_and_leaves_it_resumable(site: str) -> None:

@@ -133,7 +133,11 @@ def test_a_dry_run_prints_it_and_changes_nothing(site: str) -> None:
         f" {foretold.wal_bytes / 1e6:,.1f} MB of WAL"
     )
     assert run("backfill_prefs", "--dry-run").out.splitlines()[-1] == line
-    assert run("backfill_prefs", "--dry-run", "--json").json["plan"][-1] == line
+    found = run("backfill_prefs", "--dry-run", "--json").json
+    assert found["plan"][-1] == line
+    assert found["predicted_users"] == 300
+    assert found["predicted_table_bytes"] == foretold.table_bytes
+    assert found["predicted_wal_bytes"] == foretold.wal_bytes
     assert (Run.objects.count(), value("SELECT count(*) FROM user_preferences")) == (0, 0)
 
 
