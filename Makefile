@@ -21,7 +21,7 @@ help: ## say what there is
 	@echo "make demo [USERS=100000]   rehearse the whole migration and the way back, with a report"
 	@echo "make test [ARGS=...]       run the tests; ARGS goes to pytest"
 	@echo "make chaos [MINUTES=15]    transitions, kills and crashes under traffic, and a checker"
-	@echo "make bench [ARGS=...]      measure a million users beside other ways to do it; an hour or two"
+	@echo "make bench [ARGS=...]      measure a million users beside other ways to do it; an hour"
 	@echo "make lint                  check style, types, imports, migrations and their SQL"
 	@echo "make clean                 remove .venv, caches, and the embedded server with its data"
 	@echo "PYTHON=/path/to/python3    with any of these: the Python to use (3.11 or later)"
