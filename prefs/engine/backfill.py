@@ -66,12 +66,14 @@ class Plan:
         what = "abandons" if self.abandons else "joins" if self.at_work else "resumes"
         done = f"in its {run.get_phase_display()}, after {run.so_far('users')} users"
         lines = [f"{what} {run}, {done}", *(f"at work on it: {name}" for name in self.at_work)]
+        if self.abandons and self.at_work:
+            lines.append("so this is refused until they have left it")
         if run.paused and self.resumes:
             lines.append("it is paused: backfill_prefs --resume lets it go on")
         return lines
 
     def figures(self) -> dict[str, Any]:
-        """The plan as JSON, its prediction by the names that a run's outcome has."""
+        """The plan as JSON."""
         return {
             "plan": self.lines(),
             "phases": self.phases,

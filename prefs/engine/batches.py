@@ -62,7 +62,10 @@ class LockUnavailable(RuntimeError):
         found, remedy = "locked", "A long transaction holds the row: end it (see pg_stat_activity)"
         if state == _CANCELED:
             found = "out of reach, its statements canceled,"
-            remedy = "Raise the statement_timeout of this role, or find out who cancels them"
+            remedy = (
+                "End the long transaction that holds the row, if one does (see pg_stat_activity),"
+                " or raise the statement_timeout of this role"
+            )
         super().__init__(
             f"{holding.row} found the user after key {holding.row.cursor} {found} for"
             f" {seconds:.0f} s and stopped; nothing is lost. {remedy}, then run this command"

@@ -77,7 +77,7 @@ def _checked(name: str, limits: tuple[float, ...]) -> tuple[float, float] | None
 
 
 class Watch:
-    """A throttle that is looked at from a thread and a connection of its own."""
+    """A throttle that is looked at once, then from a thread and a connection of its own."""
 
     def __init__(self, alias: str, settings: Settings) -> None:
         self._throttle = Throttle(alias, settings)
@@ -94,6 +94,8 @@ class Watch:
         return self._why
 
     def __enter__(self) -> Self:
+        # Before the first batch, for which a busy database is as busy as for any other.
+        self._look()
         self._thread.start()
         return self
 
@@ -108,10 +110,13 @@ class Watch:
 
     def _watch(self) -> None:
         try:
-            while not self._over.is_set():
-                self._why = self._throttle.look()
-                self._over.wait(_LOOK_EVERY)
-        except Exception as error:  # noqa: BLE001 - raised again in the worker that asks
-            self._error = error
+            while self._error is None and not self._over.wait(_LOOK_EVERY):
+                self._look()
         finally:
             connections[self._alias].close()
+
+    def _look(self) -> None:
+        try:
+            self._why = self._throttle.look()
+        except Exception as error:  # noqa: BLE001 - raised again in the worker that asks
+            self._error = error

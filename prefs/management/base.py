@@ -17,6 +17,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections
 
+from prefs import conf
 from prefs.codec import InvalidDocument
 from prefs.ddl import LOCK_NOT_AVAILABLE, LockNotObtained, sqlstate
 from prefs.engine.archive import ArchiveKept, NoArchive
@@ -33,6 +34,7 @@ from prefs.engine.quarantine import NotJson
 from prefs.engine.repair import PrimaryMoved
 from prefs.engine.seeding import NotSeedable
 from prefs.engine.states import OutOfOrder, UnknownState
+from prefs.engine.throttle import Watch
 from prefs.management.progress import ProgressLine
 from prefs.managers import UnsupportedIsolation
 from prefs.models import Run
@@ -185,6 +187,12 @@ class PrefsCommand(BaseCommand, abc.ABC):
         """How a run of this command tells and is stopped."""
         self.progress = ProgressLine(self.stderr, self.verbosity)
         return Control(progress=self.progress, notice=self.say, stopped=stop, **more)
+
+    @contextlib.contextmanager
+    def working(self, stop: Stop, **more: Any) -> Iterator[Control]:
+        """The same for work in batches: signals stop it, and the throttle holds it back."""
+        with stop.listening(self.stderr), Watch(self.alias, conf.current()) as throttle:
+            yield self.control(stop, throttle=throttle, **more)
 
     def say(self, text: str) -> None:
         """A line of progress, unless -v 0 asks for none."""

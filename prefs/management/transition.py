@@ -50,13 +50,13 @@ class TransitionCommand(PrefsCommand):
             self.confirm("This drops the column of preferences.", options)
         stop = Stop()
         try:
-            with stop.listening(self.stderr):
+            with self.working(stop, drain_timeout=options["drain_timeout"]) as control:
                 taken = transitions.take_transition(
                     self.alias,
                     options["to"],
                     settings,
                     signature,
-                    self.control(stop, drain_timeout=options["drain_timeout"]),
+                    control,
                     forward=self.forward,
                 )
         except ArchiveInterrupted as interrupted:

@@ -3,7 +3,7 @@
 Planning one of the managers' takes several times as long as running it; planning a batch's, as
 long as copying a hundred users. A prepared statement of the client's would do as much, but not
 behind a pooler that hands out a session for each transaction. The plan is the generic one at
-once: everything is looked up by key or by a range of keys, so no other can be better.
+once: everything is looked up by key or by a range of keys, whose values call for no other.
 """
 
 from __future__ import annotations

@@ -66,3 +66,15 @@ def must_look_up(cursor: Any) -> None:
     assert "Seq Scan on accounts_user" not in plan, plan
     removed = [int(line.split(":")[1]) for line in plan.splitlines() if "Rows Removed" in line]
     assert max(removed, default=0) <= 20 * 20, plan
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("jit", "off"), ("max_parallel_workers_per_gather", "0")]
+)
+def test_however_many_users_a_plan_for_any_range_expects(
+    misled: dict[str, Any], setting: str, value: str
+) -> None:
+    """It is not compiled, and takes no parallel workers from others."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SHOW {setting}")
+        assert cursor.fetchone() == (value,)

@@ -8,7 +8,6 @@ from prefs import conf
 from prefs.engine import backfill, prediction
 from prefs.engine.prediction import megabytes
 from prefs.engine.repair import Direction
-from prefs.engine.throttle import Watch
 from prefs.management.base import PrefsCommand, Stop
 from prefs.management.running import add_running, give_order, is_order, paced
 from prefs.models import Run
@@ -36,12 +35,12 @@ class Command(PrefsCommand):
         for line in plan.lines():
             self.say(line)
         stop, settings = Stop(), conf.current()
-        with stop.listening(self.stderr), Watch(self.alias, settings) as throttle:
+        with self.working(stop, **paced(options)) as control:
             run = backfill.backfill(
                 self.alias,
                 direction,
                 settings,
-                self.control(stop, throttle=throttle, **paced(options)),
+                control,
                 restart=options["restart"],
                 workers=options["workers"],
             )

@@ -90,12 +90,12 @@ class Command(PrefsCommand):
         if options["dry_run"]:
             return self._preview(correction)
         stop = Stop()
-        with stop.listening(self.stderr):
+        with self.working(stop) as control:
             done = correct(
                 self.alias,
                 correction,
                 conf.current(),
-                self.control(stop),
+                control,
                 self.signature(options),
             )
         self.progress.end()

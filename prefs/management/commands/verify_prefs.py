@@ -6,7 +6,6 @@ from django.core.management.base import CommandParser
 
 from prefs import conf
 from prefs.engine import verification
-from prefs.engine.throttle import Watch
 from prefs.management.base import ATTENTION, PrefsCommand, Stop, positive
 from prefs.management.commands.backfill_prefs import run_figures
 from prefs.management.running import add_running, give_order, is_order, paced
@@ -40,11 +39,11 @@ class Command(PrefsCommand):
             listed.extend(ids[: _LISTED - len(listed)])
 
         stop, settings = Stop(), conf.current()
-        with stop.listening(self.stderr), Watch(self.alias, settings) as throttle:
+        with self.working(stop, **paced(options)) as control:
             run = verification.verify(
                 self.alias,
                 settings,
-                self.control(stop, throttle=throttle, **paced(options)),
+                control,
                 repair=options["repair"],
                 report=report,
                 workers=options["workers"],

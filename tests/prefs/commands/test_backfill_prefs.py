@@ -106,6 +106,7 @@ def test_a_restart_is_refused_while_another_runs(site: str) -> None:
     rows(
         "UPDATE prefs_range SET holder = 'pid 7 on elsewhere', lease_until = now() + interval '9 s'"
     )
+    assert "refused until they have left it" in run("backfill_prefs", "--restart", "--dry-run").out
     outcome = run("backfill_prefs", "--restart", "--json")
     assert (outcome.status, outcome.json["status"]) == (5, 5)
     assert "is held by pid 7 on elsewhere. Its lease ends in 9 s" in outcome.json["error"]

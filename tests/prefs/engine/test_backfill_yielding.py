@@ -119,7 +119,7 @@ def test_a_user_who_takes_longer_than_a_time_limit_is_not_said_to_be_locked(site
     )
     rows("SET statement_timeout = '30ms'")
     try:
-        with pytest.raises(LockUnavailable, match=r"canceled, for .* Raise the statement_timeout"):
+        with pytest.raises(LockUnavailable, match=r"canceled, for .* raise the statement_timeout"):
             backfill(ALIAS, FORWARD, patient(3), Control(clock=FakeClock()))
     finally:
         rows("RESET statement_timeout")

@@ -5,27 +5,33 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from pytest_django import Settings as DjangoSettings
 
 from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import Control, Progress
 from prefs.engine.repair import Direction
+from prefs.engine.states import State
 from prefs.engine.throttle import Throttle, Watch
 from prefs.models import Run
 from prefs.sql import signals
 from tests.prefs import scratch
+from tests.prefs.commands.running import run
 from tests.prefs.engine.busy import WORKER, asleep, waiting
 from tests.prefs.engine.steps import (
     ALIAS,
     SOON,
+    add_users,
     copy_all,
     differences,
+    go,
     many_users,
     run_once,
     until,
@@ -42,6 +48,12 @@ def own_reason(alias: str) -> str:
     """A site's own throttle."""
     assert alias == ALIAS
     return reasons[-1] if reasons else ""
+
+
+def own_at_first(alias: str) -> str:
+    """One that has a reason the first time it is asked."""
+    reasons.append("")
+    return "not now" if len(reasons) == 1 else ""
 
 
 def own_failure(alias: str) -> str:
@@ -224,6 +236,25 @@ def test_all_its_workers_wait(site: str) -> None:
         run = backfill(ALIAS, Direction.FORWARD, settings, control, workers=3)
     assert {progress.note for progress in told[:10]} == {"waiting: not now"}
     assert (run.status, run.users) == ("done", 20)
+
+
+def test_so_do_corrections_archives_and_restores_before_their_first_batch(
+    site: str, settings: DjangoSettings
+) -> None:
+    settings.PREFS_CUTOVER_SOAK = settings.PREFS_CONTRACT_SOAK = timedelta(0)
+    settings.PREFS_THROTTLE_CALLABLE = f"{__name__}.own_at_first"
+    add_users({"compact_mode": "true"})
+    go(State.MIRROR_OFF)
+    rule = ("--leaf", "compact_mode", "--value", '"true"', "--set", "true")
+    for command in (
+        ("quarantine_prefs", "--correct", *rule),
+        ("advance_prefs", "--to", "dropped", "--noinput"),
+        ("rollback_prefs", "--to", "mirror_off"),
+    ):
+        reasons.clear()
+        assert run(*command).status == 0
+        # It has a reason the first time, and so there was work left to do the second time.
+        assert len(reasons) > 1, command
 
 
 def test_one_that_is_broken_fails_the_run_with_its_own_error(site: str) -> None:

@@ -66,7 +66,8 @@ def a_typed_row_read_by_the_locking_statement() -> Iterator[None]:
     def with_stashed(route: Route, incoming: str) -> str:
         if not route.reads_tables:
             return write(route, incoming)
-        return changed(write(route, incoming), document("p", "n"), f"{literal(stash.get())}::jsonb")
+        statement = write(route, incoming, there=True)
+        return changed(statement, document("p", "n"), f"{literal(stash.get())}::jsonb")
 
     with replaced("_lock", lock, managers), replaced("write", with_stashed, sql):
         yield

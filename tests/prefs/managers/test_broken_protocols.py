@@ -43,7 +43,7 @@ def with_lock_and_write_in_one_statement(monkeypatch: pytest.MonkeyPatch) -> Non
     row = f"SELECT u.id FROM accounts_user u WHERE u.id = %(user)s {LOCK}"
 
     def joined(route: Route, incoming: str) -> str:
-        text = write(route, incoming)
+        text = write(route, incoming, there=route.reads_tables)
         read = r'FROM (?="accounts_user" u|\(SELECT\) one)'
         changed, places = re.subn(read, "FROM locked CROSS JOIN ", text, count=1)
         assert places == 1

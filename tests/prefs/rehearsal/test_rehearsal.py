@@ -39,23 +39,22 @@ def short_holds(
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The databases that rehearsals of this test made; tests beside it make their own."""
-    usual, names = secrets.token_hex, list[str]()
+    """What the names of the databases of this test's rehearsals end with; others have theirs."""
+    usual, tokens = secrets.token_hex, list[str]()
 
     def token_hex(size: int) -> str:
-        token = usual(size)
-        names.append(f"prefs_rehearsal_{token}")
-        return token
+        tokens.append(usual(size))
+        return tokens[-1]
 
     monkeypatch.setattr("prefs.rehearsal.scratch.secrets.token_hex", token_hex)
-    return names
+    return tokens
 
 
 def left_of(made: list[str]) -> list[str]:
     """Those of the databases that are still there."""
     assert made
     with connections["default"].cursor() as cursor:
-        cursor.execute("SELECT datname FROM pg_database WHERE datname = ANY(%s)", [made])
+        cursor.execute("SELECT datname FROM pg_database WHERE right(datname, 8) = ANY(%s)", [made])
         return [row[0] for row in cursor.fetchall()]
 
 
