@@ -100,7 +100,7 @@ def a_mark_cleared_before_the_triggers_fire() -> Iterator[None]:
     write = sql.writing
 
     def clearing(route: Route, incoming: str) -> str:
-        text = write(route, incoming)
+        text = write(route, incoming, there=route.reads_tables)
         if not route.reads_tables:
             return text
         last = "EXISTS (SELECT FROM allowed) FROM sized s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -119,6 +120,29 @@ def test_a_merge_behind_one_that_rolls_back_does_not_see_it(place: Place) -> Non
             transaction.set_rollback(True)
         assert second.result(PATIENCE) == SECOND
     assert UserPreferences.objects.document(user) == SECOND
+
+
+@pytest.mark.parametrize(
+    ("raw", "after"),
+    [
+        ("UPDATE user_preferences SET language = 'fr'", {"theme": "dark", "compact_mode": True}),
+        ("DELETE FROM user_preferences", {}),
+    ],
+    ids=["update", "deletion"],
+)
+def test_a_raw_write_of_a_typed_row_comes_before_or_after_one_that_waits_for_it(
+    in_route: EnterRoute, raw: str, after: object
+) -> None:
+    """In TABLES nothing refuses it, and it takes no user's lock: a row is replaced, or is gone."""
+    user = stores.insert_user(in_route(Place.TABLES), '{"theme": "light", "compact_mode": true}')
+    with second_session() as session:
+        with transaction.atomic():
+            stores.query(f"{raw} WHERE user_id = %s", [user])
+            merge = partial(UserPreferences.objects.merge, user, {"theme": "dark"})
+            waiting = session.start(merge)
+            assert waits_behind_us(session, waiting)
+        assert waiting.result(PATIENCE) == {"theme": "dark", "compact_mode": True}
+    assert UserPreferences.objects.document(user) == after
 
 
 def test_readers_and_writers_of_other_users_do_not_wait(place: Place) -> None:
