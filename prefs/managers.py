@@ -19,7 +19,7 @@ from prefs import codec, conf
 from prefs.mapping import RESIDUE_COLUMN, topic
 from prefs.routing import Route
 from prefs.rows import RowQuerySet
-from prefs.sql import copying
+from prefs.sql import copying, writes
 from prefs.sql import documents as sql
 from prefs.sql.changes import change
 
@@ -84,7 +84,7 @@ class UserPreferencesManager(_RowManager):
         InvalidDocument with every offending leaf that differs from what is stored.
         """
         text = codec.encode(user_id, document)
-        stored = self._write(user_id, sql.REPLACE, text, codec.unknown_leaves(document))
+        stored = self._write(user_id, writes.REPLACE, text, codec.unknown_leaves(document))
         return codec.decode(user_id, stored)
 
     def merge(self, user_id: Any, patch: Any) -> Any:
@@ -98,7 +98,7 @@ class UserPreferencesManager(_RowManager):
     def merge_text(self, user_id: Any, patch: Any) -> str | None:
         """As `merge`; returns the JSON text of what is stored, never decoded."""
         text = codec.encode(user_id, patch, max_depth=codec.MAX_PATCH_DEPTH)
-        return self._write(user_id, sql.MERGE, text, codec.unknown_leaves(patch))
+        return self._write(user_id, writes.MERGE, text, codec.unknown_leaves(patch))
 
     def change(self, changes: Mapping[Any, Any]) -> dict[Any, str | None]:
         """Apply a change (see prefs.sql.changes) to each of many users; their new texts by id.
@@ -160,7 +160,7 @@ class UserPreferencesManager(_RowManager):
             connections[alias].cursor() as cursor,
         ):
             route = _lock(cursor, keys[0])
-            cursor.execute(sql.write(route, incoming), parameters)
+            cursor.execute(writes.write(route, incoming), parameters)
             return _accepted(user_id, cursor.fetchone(), parameters["max_bytes"])
 
 
@@ -199,7 +199,7 @@ def _route(dual_write: bool | None, read_tables: bool | None, isolation: str) ->
 
 def _lock(cursor: Any, key: Any) -> Route:
     """Lock the user's row and return the route that this transaction must take."""
-    cursor.execute(sql.lock(), {"user": key})
+    cursor.execute(writes.lock(), {"user": key})
     row = cursor.fetchone()
     if row is None:
         raise _no_such_user(key)

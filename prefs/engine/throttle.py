@@ -77,7 +77,11 @@ def _checked(name: str, limits: tuple[float, ...]) -> tuple[float, float] | None
 
 
 class Watch:
-    """A throttle that is looked at once, then from a thread and a connection of its own."""
+    """A throttle for all workers of a process.
+
+    Whoever asks first looks themselves, so that nobody's first batch goes before a look; from
+    then on a thread looks, by a connection of its own. Where nobody asks there is none.
+    """
 
     def __init__(self, alias: str, settings: Settings) -> None:
         self._throttle = Throttle(alias, settings)
@@ -85,18 +89,20 @@ class Watch:
         self._why = ""
         self._error: Exception | None = None
         self._over = threading.Event()
+        self._begun = threading.Lock()
         self._thread = threading.Thread(target=self._watch, name="throttle", daemon=True)
 
     def __call__(self) -> str:
         """Why to wait, as of the last look; raises what that look raised."""
+        with self._begun:
+            if self._thread.ident is None:
+                self._look()
+                self._thread.start()
         if self._error is not None:
             raise self._error
         return self._why
 
     def __enter__(self) -> Self:
-        # Before the first batch, for which a busy database is as busy as for any other.
-        self._look()
-        self._thread.start()
         return self
 
     def __exit__(
@@ -106,7 +112,8 @@ class Watch:
         trace: TracebackType | None,
     ) -> None:
         self._over.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _watch(self) -> None:
         try:

@@ -21,7 +21,7 @@ from prefs.models import Range, Run
 
 # How often a worker without work looks whether another has left some.
 _LOOK_AGAIN = 0.1
-# How many times as long a batch may take that locks no user: 3 ms of each are its statements.
+# How many times as long a batch may take that locks no user: 1 ms of each is its statements.
 _PATIENT = 2
 
 

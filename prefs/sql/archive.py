@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from prefs.sql.functions import DOCUMENT_TEXT
-from prefs.sql.names import ARCHIVE_TABLE, DEPARTURE_TABLE, names, quote
+from prefs.sql.names import ARCHIVE_TABLE, DEPARTURE_TABLE, keyset, names, quote
 
 # A row's header, key, digest and line pointer, and its entry in the primary key.
 _ROW_OVERHEAD = 80
@@ -38,7 +38,7 @@ def add_missing() -> str:
     n = names()
     return f"""INSERT INTO {quote(ARCHIVE_TABLE)} (user_id, document, digest)
     SELECT u.{n.key}, u.{n.blob}, {digest(f"u.{n.blob}")} FROM {n.users} u
-    WHERE (%(after)s::{n.key_type} IS NULL OR u.{n.key} > %(after)s::{n.key_type})
+    WHERE {keyset(f"u.{n.key}")}
     AND u.{n.key} <= %(upto)s::{n.key_type}
     AND NOT EXISTS (SELECT FROM {quote(ARCHIVE_TABLE)} a WHERE a.user_id = u.{n.key})
     ORDER BY u.{n.key} ON CONFLICT (user_id) DO NOTHING"""
@@ -71,11 +71,10 @@ def compared() -> str:
 
     (the last key, how many users, the keys of those whose digest is another): one row.
     """
-    key = names().key_type
     return f"""WITH c AS MATERIALIZED (
       SELECT a.user_id, a.digest <> {digest("a.document")} AS wrong
       FROM {quote(ARCHIVE_TABLE)} a
-      WHERE %(after)s::{key} IS NULL OR a.user_id > %(after)s::{key}
+      WHERE {keyset("a.user_id")}
       ORDER BY a.user_id LIMIT %(size)s)
     SELECT (SELECT c.user_id FROM c ORDER BY c.user_id DESC LIMIT 1), count(*),
       coalesce(array_agg(c.user_id ORDER BY c.user_id) FILTER (WHERE c.wrong), '{{}}')

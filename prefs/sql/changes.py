@@ -11,10 +11,10 @@ from functools import cache
 
 from prefs.routing import Route
 from prefs.sql.copying import joined, upserts
-from prefs.sql.documents import marked
 from prefs.sql.expressions import document, same
 from prefs.sql.functions import CHANGED, DOCUMENT_TEXT
 from prefs.sql.names import names
+from prefs.sql.writes import marked
 
 
 @cache

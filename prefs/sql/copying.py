@@ -11,16 +11,17 @@ from functools import cache
 
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.routing import DUAL_WRITE, READ_TABLES
-from prefs.sql.documents import columns_of, marked, switch, upsert
+from prefs.sql.documents import switch
 from prefs.sql.expressions import any_leaf_fits, document, same, typed
-from prefs.sql.names import names, quote
+from prefs.sql.names import keyset, names, quote
 from prefs.sql.signals import WORKER
+from prefs.sql.writes import columns_of, marked, upsert
 
 COPY = "prefs_copy"
 DIFFERENCE = "prefs_difference"
 
 
-def key_range(key: str, *, first: bool) -> str:
+def _key_range(key: str, *, first: bool) -> str:
     """The condition that a user's key is up to `upto`, and after `after` but in the `first` range.
 
     Two conditions, for a plan that is made once must not choose between them.
@@ -53,7 +54,7 @@ def chunk_end() -> str:
     """
     n = names()
     users = f"""FROM {n.users} u
-      WHERE (%(after)s::{n.key_type} IS NULL OR u.{n.key} > %(after)s::{n.key_type})
+      WHERE {keyset(f"u.{n.key}")}
       AND (%(last)s::{n.key_type} IS NULL OR u.{n.key} <= %(last)s::{n.key_type})"""
     # Only where fewer are left are they counted: to skip users of an index costs half of that.
     return f"""SELECT
@@ -99,7 +100,7 @@ def copying_missing(*, first: bool) -> str:
     return f"""WITH source AS (
       SELECT u.{n.key} AS user_id, u.{n.blob} AS doc, p.user_id IS NOT NULL AS has_user,
         n.user_id IS NOT NULL AS has_notification {_joined_by_range(first=first)}
-      WHERE {key_range(f"u.{n.key}", first=first)} AND NOT {switch(READ_TABLES)}
+      WHERE {_key_range(f"u.{n.key}", first=first)} AND NOT {switch(READ_TABLES)}
       AND (p.user_id IS NULL OR n.user_id IS NULL)
       ORDER BY u.{n.key}),
     typed AS MATERIALIZED ({typed("source", "has_user", "has_notification")}),
@@ -198,7 +199,7 @@ def _joined_by_range(*, first: bool) -> str:
     n = names()
     rows = "".join(
         f"""
-      LEFT JOIN (SELECT * FROM {table} r WHERE {key_range("r.user_id", first=first)}) {alias}
+      LEFT JOIN (SELECT * FROM {table} r WHERE {_key_range("r.user_id", first=first)}) {alias}
         ON {alias}.user_id = u.{n.key}"""
         for table, alias in ((n.user_table, "p"), (n.notification_table, "n"))
     )
@@ -214,7 +215,7 @@ def differing(*, first: bool) -> str:
     """
     n = names()
     return f"""SELECT u.{n.key} {_joined_by_range(first=first)}
-    WHERE {key_range(f"u.{n.key}", first=first)} AND ({differs()}) ORDER BY u.{n.key}"""
+    WHERE {_key_range(f"u.{n.key}", first=first)} AND ({differs()}) ORDER BY u.{n.key}"""
 
 
 @cache

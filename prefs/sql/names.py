@@ -1,4 +1,4 @@
-"""The identifiers that statements are rendered with, quoted once, here."""
+"""The identifiers that statements are rendered with, quoted once, here; and the keyset."""
 
 from __future__ import annotations
 
@@ -50,3 +50,9 @@ def names() -> Names:
         key_type=key_type,
         switches=quote(get_waffle_switch_model()._meta.db_table),
     )
+
+
+def keyset(key: str) -> str:
+    """The condition that a user's key comes after the parameter `after`, where that is given."""
+    given = f"%(after)s::{names().key_type}"
+    return f"({given} IS NULL OR {key} > {given})"

@@ -9,64 +9,75 @@ once: everything is looked up by key or by a range of keys, whose values call fo
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import NamedTuple
 
 from prefs.routing import Route
-from prefs.sql import copying, documents
-from prefs.sql.copying import COPY, DIFFERENCE
-from prefs.sql.documents import MERGE, READ, REPLACE, writer
+from prefs.sql import copying, documents, writes
 from prefs.sql.names import names
+
+
+class _Function(NamedTuple):
+    """What it takes, what its rows are, and the statements in it."""
+
+    takes: str
+    answers: str
+    body: str
 
 
 def signatures() -> dict[str, str]:
     """The functions by name, with the types of their arguments."""
-    key = names().key_type
-    writers = [writer(route, incoming) for route in Route for incoming in (REPLACE, MERGE)]
-    found = {READ: f"{key}[]"} | dict.fromkeys(writers, f"{key}, text, text[], integer")
-    return found | dict.fromkeys((COPY, DIFFERENCE), f"{key}, {key}")
+    return {name: function.takes for name, function in _functions().items()}
 
 
 def functions() -> dict[str, str]:
     """The functions by name, with the statements that create them."""
-    key = names().key_type
-    answers = {
-        READ: f"key {key}, dual_write boolean, read_tables boolean, body text, printable boolean",
-        COPY: "user_rows bigint, notification_rows bigint, dual_write boolean, read_tables boolean",
-        DIFFERENCE: f"key {key}",
-    }
-    written = "body text, refused text, size integer, written boolean"
     return {
         name: f"""
-CREATE OR REPLACE FUNCTION {name}({arguments}) RETURNS TABLE ({answers.get(name, written)})
+CREATE OR REPLACE FUNCTION {name}({function.takes}) RETURNS TABLE ({function.answers})
 LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $function$
 #variable_conflict use_column
 BEGIN
-{_body(name)}
+{function.body}
 END
 $function$
 """.strip()
-        for name, arguments in signatures().items()
+        for name, function in _functions().items()
     }
 
 
-def _body(name: str) -> str:
-    """Its statement, or two of which one does the work, each with a snapshot of its own."""
-    if name == READ:
-        return _query(documents.reading(), "ids")
-    if name in (COPY, DIFFERENCE):
-        statement = copying.copying_missing if name == COPY else copying.differing
-        first, later = (_query(statement(first=f), "after", "upto") for f in (True, False))
-        return f"IF $1 IS NULL THEN\n{first}\nELSE\n{later}\nEND IF;"
-    [(route, incoming)] = [
-        (route, incoming)
-        for route in Route
-        for incoming in (REPLACE, MERGE)
-        if writer(route, incoming) == name
-    ]
+def _functions() -> dict[str, _Function]:
+    """All of them. In VOLATILE code each statement has a snapshot of its own, after the lock."""
+    key = names().key_type
+    switches = "dual_write boolean, read_tables boolean"
+    read = f"key {key}, {switches}, body text, printable boolean"
+    copied = f"user_rows bigint, notification_rows bigint, {switches}"
+    written = "body text, refused text, size integer, written boolean"
+    bounds = f"{key}, {key}"
+    found = {
+        documents.READ: _Function(f"{key}[]", read, _query(documents.reading(), "ids")),
+        copying.COPY: _Function(bounds, copied, _by_range(copying.copying_missing)),
+        copying.DIFFERENCE: _Function(bounds, f"key {key}", _by_range(copying.differing)),
+    }
+    for route in Route:
+        for incoming in (writes.REPLACE, writes.MERGE):
+            body = _writing(route, incoming)
+            function = _Function(f"{key}, text, text[], integer", written, body)
+            found[writes.writer(route, incoming)] = function
+    return found
+
+
+def _by_range(statement: Callable[..., str]) -> str:
+    first, later = (_query(statement(first=each), "after", "upto") for each in (True, False))
+    return f"  IF $1 IS NULL THEN\n{first}\n  ELSE\n{later}\n  END IF;"
+
+
+def _writing(route: Route, incoming: str) -> str:
     given = ("user", "input", "unknown", "max_bytes")
-    any_user = _query(documents.writing(route, incoming), *given)
+    any_user = _query(writes.writing(route, incoming), *given)
     if not route.reads_tables:
         return any_user
-    with_rows = _query(documents.writing(route, incoming, there=True), *given)
+    with_rows = _query(writes.writing(route, incoming, there=True), *given)
     return f"{with_rows}\n  IF NOT FOUND THEN\n{any_user}\n  END IF;"
 
 

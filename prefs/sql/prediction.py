@@ -6,9 +6,10 @@ from functools import cache
 
 from prefs.mapping import NOTIFICATION_TABLE, TOPICS, USER_TABLE
 from prefs.sql.copying import differs, joined
-from prefs.sql.documents import columns_of, is_wanted
+from prefs.sql.documents import is_wanted
 from prefs.sql.expressions import literal, typed
 from prefs.sql.names import names, quote
+from prefs.sql.writes import columns_of
 
 
 @cache

@@ -15,7 +15,7 @@ from prefs.routing import Route
 from prefs.sql.copying import joined
 from prefs.sql.expressions import document, literal, quarantined, same, typed
 from prefs.sql.functions import DOCUMENT_TEXT
-from prefs.sql.names import names
+from prefs.sql.names import keyset, names
 
 SHOWN = 80
 
@@ -87,10 +87,9 @@ def listed() -> str:
 
     `limit` of them, and what else the last user has.
     """
-    n = names()
     return f"""SELECT e.* FROM (
       SELECT p.user_id, q.leaf, {_TEXT} AS value, {_reason()} AS reason, q.expected {_entries()}
-      AND (%(after)s::{n.key_type} IS NULL OR p.user_id > %(after)s::{n.key_type})
+      AND {keyset("p.user_id")}
       ORDER BY p.user_id FETCH FIRST (%(limit)s) ROWS WITH TIES) e
     ORDER BY e.user_id, e.leaf"""
 
@@ -100,7 +99,7 @@ def holders() -> str:
     """The users of the key range (`after`, `upto`] who have an entry, or `user`: (user id)."""
     n = names()
     return f"""SELECT DISTINCT p.user_id {_entries()}
-    AND (%(after)s::{n.key_type} IS NULL OR p.user_id > %(after)s::{n.key_type})
+    AND {keyset("p.user_id")}
     AND (%(upto)s::{n.key_type} IS NULL OR p.user_id <= %(upto)s::{n.key_type})"""
 
 

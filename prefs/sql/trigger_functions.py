@@ -12,9 +12,10 @@ from functools import cache
 from prefs.mapping import BLOB_COLUMN
 from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES
 from prefs.sql.copying import upserts
-from prefs.sql.documents import is_marked, switch, tables_document
+from prefs.sql.documents import switch, tables_document
 from prefs.sql.expressions import literal, same
 from prefs.sql.names import DEPARTURE_TABLE, TRANSITION_TABLE, names, quote
+from prefs.sql.writes import is_marked
 
 CAPTURE = "prefs_capture"
 GUARD_ROWS = "prefs_guard_rows"

@@ -11,13 +11,13 @@ import pytest
 from django.db import connection
 from hypothesis import given
 
-from prefs.sql import copying, documents, expressions, planned
+from prefs.sql import copying, documents, expressions, planned, writes
 from tests.prefs.exactness import culprit, failures
 from tests.prefs.strategies import BYTES, DOCUMENTS, Batch, Text, batches, in_bulk
 
 pytestmark = pytest.mark.django_db
 
-_MODULES = (expressions, documents, copying)
+_MODULES = (expressions, documents, writes, copying)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _everything() -> str:
 
 
 def _forget_statements() -> None:
-    for module in (documents, copying):
+    for module in (documents, writes, copying):
         for item in vars(module).values():
             if hasattr(item, "cache_clear"):
                 item.cache_clear()

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from prefs.routing import Route
-from prefs.sql import catalog, copying, documents, expressions
+from prefs.sql import catalog, copying, expressions, writes
 
 
 def one_line(statement: str) -> str:
@@ -21,7 +21,7 @@ SWITCHES = (
 
 
 def test_a_write_locks_its_user_reads_both_switches_and_its_isolation_level() -> None:
-    assert one_line(documents.lock()) == (
+    assert one_line(writes.lock()) == (
         f"SELECT {SWITCHES}, current_setting('transaction_isolation')"
         ' FROM "accounts_user" u WHERE u."id" = %(user)s::bigint FOR NO KEY UPDATE OF u'
     )
@@ -76,12 +76,12 @@ def test_identity_is_by_image_and_never_by_jsonb_equality() -> None:
 
 
 @pytest.mark.parametrize("there", [True, False])
-@pytest.mark.parametrize("incoming", [documents.REPLACE, documents.MERGE])
+@pytest.mark.parametrize("incoming", [writes.REPLACE, writes.MERGE])
 @pytest.mark.parametrize("route", Route)
 def test_a_route_writes_its_stores_and_no_other_users_first(
     route: Route, incoming: str, there: bool
 ) -> None:
-    statement = documents.writing(route, incoming, there=there)
+    statement = writes.writing(route, incoming, there=there)
     write = "UPDATE" if there else "INSERT INTO"
     blob = statement.find('UPDATE "accounts_user"')
     user_row = statement.find(f'{write} "user_preferences"')
@@ -94,8 +94,8 @@ def test_a_route_writes_its_stores_and_no_other_users_first(
 
 
 def test_the_blob_is_not_named_where_the_route_is_the_tables_alone() -> None:
-    assert "preferences" not in re.findall(r'"(\w+)"', documents.writing(Route.TABLES, "x"))
-    assert "preferences" in re.findall(r'"(\w+)"', documents.writing(Route.BLOB, "x"))
+    assert "preferences" not in re.findall(r'"(\w+)"', writes.writing(Route.TABLES, "x"))
+    assert "preferences" in re.findall(r'"(\w+)"', writes.writing(Route.BLOB, "x"))
 
 
 @pytest.mark.parametrize("first", [True, False])

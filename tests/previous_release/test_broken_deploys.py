@@ -12,9 +12,9 @@ import pytest
 
 from prefs.engine import flips
 from prefs.engine.states import State
-from prefs.sql.documents import is_marked
 from prefs.sql.trigger_functions import CAPTURE, functions
 from prefs.sql.triggers import capture_triggers
+from prefs.sql.writes import is_marked
 from tests.prefs.managers.stores import query
 from tests.prefs.tampering import turn
 from tests.prefs.triggers.altered import alter_function, alter_trigger

@@ -295,6 +295,7 @@ def sessions() -> int:
 def test_a_watch_looks_again_and_again_and_leaves_no_thread_and_no_session(site: str) -> None:
     before = sessions()
     with Watch(ALIAS, replace(QUIET, throttle_callable=OWN)) as watch:
+        assert watch() == ""
         until(lambda: sessions() == before + 1)
         for reason in ("one", "another", ""):
             reasons.append(reason)

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 from prefs import managers
 from prefs.routing import DUAL_WRITE, READ_TABLES, Route
-from prefs.sql import documents as sql
-from prefs.sql.documents import is_marked, switch
+from prefs.sql import writes as sql
+from prefs.sql.documents import switch
 from prefs.sql.trigger_functions import CAPTURE, functions
 from prefs.sql.triggers import capture_triggers
+from prefs.sql.writes import is_marked
 from tests.prefs.interleavings.protocols import broken, changed, replaced
 from tests.prefs.managers.stores import query
 from tests.prefs.triggers.altered import alter_function, alter_trigger

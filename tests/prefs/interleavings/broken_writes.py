@@ -10,7 +10,8 @@ import pytest
 
 from prefs import managers
 from prefs.routing import Route
-from prefs.sql import documents as sql
+from prefs.sql import writes as sql
+from prefs.sql.documents import tables_document
 from prefs.sql.expressions import document, literal
 from tests.prefs.interleavings.protocols import broken, changed, replaced
 from tests.prefs.managers import test_broken_protocols as older
@@ -55,7 +56,7 @@ def a_typed_row_read_by_the_locking_statement() -> Iterator[None]:
     stash: ContextVar[str] = ContextVar("stash")
     plain, write = sql.lock(), sql.writing
     level = "current_setting('transaction_isolation')"
-    reading = changed(plain, level, f"{level}, {sql.tables_document('u.id')}::text")
+    reading = changed(plain, level, f"{level}, {tables_document('u.id')}::text")
 
     def lock(cursor: Any, key: Any) -> Route:
         cursor.execute(reading, {"user": key})

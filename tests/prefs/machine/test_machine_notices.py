@@ -14,9 +14,10 @@ from prefs.engine import backfill, conditions, transitions, verification
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.states import Gate, State
 from prefs.routing import Route
+from prefs.sql import writes
 from prefs.sql.changes import change
-from prefs.sql.documents import write
 from prefs.sql.trigger_functions import CAPTURE
+from prefs.sql.writes import write
 from tests.prefs.engine.steps import rows
 from tests.prefs.machine.machine import THOROUGH, run
 
@@ -53,7 +54,7 @@ def capture_that_compares_by_jsonb_equality(patch: Patch) -> None:
 
 
 def manager_that_writes_one_store(patch: Patch) -> None:
-    patch.setattr("prefs.managers.sql.write", lambda route, kind: write(_unmirrored(route), kind))
+    patch.setattr(writes, "write", lambda route, kind: write(_unmirrored(route), kind))
     patch.setattr("prefs.managers.change", lambda route: change(_unmirrored(route)))
 
 

@@ -14,9 +14,9 @@ from django.db import connection
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.routing import Route
 from prefs.sql import catalog, copying
-from prefs.sql.documents import upsert
 from prefs.sql.expressions import document, typed
 from prefs.sql.triggers import capture_triggers
+from prefs.sql.writes import upsert
 from tests.prefs.tampering import behind_their_backs, drop_column, tamper, turn
 
 # What the store that a route does not use holds: an answer with it came from the wrong one.

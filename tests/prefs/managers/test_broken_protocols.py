@@ -16,7 +16,7 @@ from django.db import OperationalError
 from prefs import managers
 from prefs.models import UserPreferences
 from prefs.routing import Route
-from prefs.sql import documents as sql
+from prefs.sql import writes as sql
 from tests.prefs.managers import stores
 from tests.prefs.managers.conftest import EnterRoute
 from tests.prefs.managers.flips import ROUNDS, merged_while_the_route_moves

@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group
 from django.db import OperationalError, connection, transaction
 
 from prefs.models import UserPreferences
-from prefs.sql import documents as sql
+from prefs.sql import writes as sql
 from tests.prefs.managers import stores, workers
 from tests.prefs.managers.conftest import EnterRoute
 from tests.prefs.managers.processes import WRITERS, writers

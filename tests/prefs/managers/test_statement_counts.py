@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from prefs.codec import InvalidDocument
 from prefs.models import NotificationPreferences, UserPreferences
 from prefs.routing import READ_TABLES, MissingSwitch
-from prefs.sql import documents as sql
+from prefs.sql import documents, writes
 from tests.prefs.managers import stores
 from tests.prefs.managers.stores import NOBODY, Place
 from tests.prefs.tampering import remove_switches
@@ -135,9 +135,9 @@ def test_the_statements_sent_are_those_of_the_language(place: Place) -> None:
         UserPreferences.objects.merge(user, {"theme": "dark"})
     parameters = {"user": user, "id": user, "input": '{"theme": "dark"}', "unknown": []}
     expected = [
-        (sql.read_one(), parameters),
-        (sql.lock(), parameters),
-        (sql.write(place.route, sql.MERGE), {**parameters, "max_bytes": 1_048_576}),
+        (documents.read_one(), parameters),
+        (writes.lock(), parameters),
+        (writes.write(place.route, writes.MERGE), {**parameters, "max_bytes": 1_048_576}),
     ]
     with connection.cursor() as cursor:
         rendered = [cursor.mogrify(text, given) for text, given in expected]

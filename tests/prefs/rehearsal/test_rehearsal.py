@@ -54,7 +54,8 @@ def left_of(made: list[str]) -> list[str]:
     """Those of the databases that are still there."""
     assert made
     with connections["default"].cursor() as cursor:
-        cursor.execute("SELECT datname FROM pg_database WHERE right(datname, 8) = ANY(%s)", [made])
+        ends = [f"%{token}" for token in made]
+        cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE ANY(%s)", [ends])
         return [row[0] for row in cursor.fetchall()]
 
 

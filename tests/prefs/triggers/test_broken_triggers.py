@@ -15,8 +15,8 @@ from prefs.clock import Clock
 from prefs.engine.flips import drain
 from prefs.models import UserPreferences
 from prefs.routing import Route
-from prefs.sql.documents import is_marked
 from prefs.sql.trigger_functions import CAPTURE, GUARD_ROWS, GUARD_SWITCH, TURNING
+from prefs.sql.writes import is_marked
 from tests.prefs import scratch
 from tests.prefs.managers import stores
 from tests.prefs.managers.conftest import EnterRoute

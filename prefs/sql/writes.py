@@ -1,0 +1,208 @@
+"""What the managers run to write: a locking statement, then a writing one, in one transaction.
+
+The locking statement names both switch rows and takes the user's row lock. The writing
+statement is a later one on purpose: after waiting for a lock PostgreSQL refreshes the
+locked row alone, so a typed row read together with the lock could be an old one. It stands
+in functions (see `planned`), so that a session plans it once.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from prefs.mapping import (
+    LEAVES,
+    NOTIFICATION_TABLE,
+    RESIDUE_COLUMN,
+    USER_TABLE,
+    Leaf,
+    Shape,
+    WholeNumber,
+    leaves_of,
+)
+from prefs.routing import DUAL_WRITE, READ_TABLES, Route
+from prefs.sql.documents import rows_of, switch
+from prefs.sql.expressions import (
+    document,
+    literal,
+    path_literal,
+    quarantined,
+    same,
+    typed,
+    typed_value,
+)
+from prefs.sql.functions import DOCUMENT_TEXT, MERGE_PATCH
+from prefs.sql.names import names, quote
+
+
+# A statement that writes both stores marks itself by its own time, which triggers compare.
+def marked() -> str:
+    """A condition, true and evaluated once a statement, that marks the statement as ours."""
+    return "(SELECT set_config('prefs.writing', statement_timestamp()::text, true)) IS NOT NULL"
+
+
+def is_marked() -> str:
+    """Whether the statement that is running carries the mark of its own time."""
+    setting = "current_setting('prefs.writing', true)"
+    return f"{setting} IS NOT DISTINCT FROM statement_timestamp()::text"
+
+
+@cache
+def lock() -> str:
+    """Lock the row of `user`: (dual_write, read_tables, isolation level), or no row.
+
+    FOR NO KEY UPDATE, which foreign-key checks do not wait for.
+    """
+    n = names()
+    return f"""SELECT {switch(DUAL_WRITE)}, {switch(READ_TABLES)},
+    current_setting('transaction_isolation')
+    FROM {n.users} u WHERE u.{n.key} = %(user)s::{n.key_type} FOR NO KEY UPDATE OF u"""
+
+
+# How the writing statement makes the new document of what is stored and what came in.
+REPLACE = """CASE WHEN %(input)s::jsonb = 'null' AND stored.doc IS NULL THEN NULL
+      ELSE %(input)s::jsonb END"""
+MERGE = f"{MERGE_PATCH}(stored.doc, %(input)s::jsonb)"
+
+
+@cache
+def write(route: Route, incoming: str) -> str:
+    """Write the document of the locked `user`: (text, refused leaves or NULL, size, written).
+
+    As `writing` does for that route and way of making the new document.
+    """
+    given = f"%(user)s::{names().key_type}, %(input)s, %(unknown)s::text[], %(max_bytes)s"
+    return f"SELECT * FROM {writer(route, incoming)}({given})"
+
+
+def writer(route: Route, incoming: str) -> str:
+    """The name of the function that holds such a writing statement."""
+    return f"prefs_{'merge' if incoming == MERGE else 'replace'}_{route.name.lower()}"
+
+
+@cache
+def writing(route: Route, incoming: str, *, there: bool = False) -> str:
+    """The statement that `write` stands for.
+
+    Takes `user`, `input` (JSON text), `unknown` (dotted leaves whose new value failed a
+    test that PostgreSQL cannot make) and `max_bytes`. Where a leaf is refused, or the text
+    has grown past `max_bytes` or cannot be built, nothing is written. Only leaves that
+    differ from what is stored can be refused. Writes go in one order: users, then the two
+    tables. Where the blob is the primary, the capture trigger mirrors it, as it does for
+    every other writer.
+
+    Where the tables are the primary it upserts their rows. The form for a user whose rows are
+    both `there` updates them, which spares a lock of the row and its WAL; for any other user it
+    answers no row.
+    """
+    n = names()
+    user = f"%(user)s::{n.key_type}"
+    stored = f"SELECT u.{n.blob} AS doc FROM {n.users} u WHERE u.{n.key} = {user}"
+    if route.reads_tables:
+        rows = rows_of(user, "JOIN" if there else "LEFT JOIN")
+        stored = f"SELECT {document('p', 'n')} AS doc {rows} WHERE {marked()}"
+    parts = [
+        f"stored AS MATERIALIZED ({stored})",
+        f"incoming AS MATERIALIZED (SELECT %(user)s::{n.key_type} AS user_id,"
+        f" {incoming} AS doc FROM stored)",
+        f"sized AS MATERIALIZED (SELECT {DOCUMENT_TEXT}(i.doc) AS body FROM incoming i)",
+        f"typed AS MATERIALIZED ({typed('incoming')})",
+        f"refused AS MATERIALIZED ({_refused()})",
+        f"allowed AS MATERIALIZED ({_allowed()})",
+    ]
+    before = "TRUE"
+    if route.writes_blob:
+        parts.append(f"blob AS ({_update_blob()})")
+        before = _after("blob")
+    if route.reads_tables:
+        for table, row in ((USER_TABLE, "user_row"), (NOTIFICATION_TABLE, "notification_row")):
+            source = f"(SELECT a.* FROM allowed a WHERE {before}) s"
+            write_row = _update_row if there else upsert
+            parts.append(f"{row} AS ({write_row(table, source)})")
+            before = _after(row)
+    ctes = ",\n  ".join(parts)
+    return f"""WITH {ctes}
+  SELECT s.body, (SELECT jsonb_agg(jsonb_build_object('leaf', f.leaf, 'value', f.value::text,
+    'expected', f.expected) ORDER BY f.leaf) FROM refused f)::text,
+    octet_length(s.body), EXISTS (SELECT FROM allowed) FROM sized s"""
+
+
+def _after(cte: str) -> str:
+    # Counting its rows makes one write finish before the next begins.
+    return f"(SELECT count(*) FROM {cte}) >= 0"
+
+
+def _refused() -> str:
+    """The leaves to refuse: those that do not fit and differ from what is stored.
+
+    They differ by jsonb equality, because Python reads a stored 10.50 as 10.5 and must be
+    able to put it back; but 10.0 over a stored 10, which fits, is a change for the worse.
+    """
+    stood = " OR ".join(
+        f"(e.leaf = {literal(leaf.dotted)}"
+        f" AND ({typed_value(leaf.domain, _stored(leaf))}) IS NOT NULL)"
+        for leaf in LEAVES
+        if isinstance(leaf.domain, WholeNumber)
+    )
+    tested = [leaf for leaf in LEAVES if isinstance(leaf.domain, Shape) and leaf.domain.known]
+    unknown = ", ".join(
+        f"({literal(leaf.dotted)}, {path_literal(leaf.path)}::text[],"
+        f" {literal(leaf.domain.expected)})"
+        for leaf in tested
+    )
+    return f"""SELECT e.leaf, e.value, e.expected
+    FROM stored, incoming, typed t, LATERAL (
+      {quarantined("t.residue")}
+      UNION ALL
+      SELECT k.leaf, k.path, t.doc_value, k.expected FROM (VALUES {unknown})
+        k(leaf, path, expected), LATERAL (SELECT incoming.doc #> k.path AS doc_value) t
+      WHERE k.leaf = ANY(%(unknown)s::text[])
+    ) e(leaf, path, value, expected)
+    WHERE e.value IS DISTINCT FROM stored.doc #> e.path OR {stood}"""
+
+
+def _stored(leaf: Leaf) -> str:
+    return f"(stored.doc #> {path_literal(leaf.path)})"
+
+
+def _allowed() -> str:
+    """The typed row to write; `octet_length` is compared last, and only where it grew."""
+    columns = ", ".join(f"t.{quote(leaf.column)}" for leaf in LEAVES)
+    return f"""SELECT t.user_id, i.doc, {columns}, t.{quote(RESIDUE_COLUMN)}
+    FROM typed t, incoming i, stored o, sized s
+    WHERE NOT EXISTS (SELECT FROM refused)
+    AND (i.doc IS NULL OR octet_length(s.body) <= %(max_bytes)s
+      OR octet_length(s.body) <= octet_length({DOCUMENT_TEXT}(o.doc)))"""
+
+
+def _update_blob() -> str:
+    n = names()
+    return f"""UPDATE {n.users} u SET {n.blob} = a.doc FROM allowed a
+    WHERE u.{n.key} = a.user_id AND NOT ({same(f"u.{n.blob}", "a.doc")}) RETURNING 1"""
+
+
+def columns_of(table: str) -> tuple[str, ...]:
+    """The columns of a typed table after user_id, quoted, in order."""
+    columns = tuple(quote(leaf.column) for leaf in leaves_of(table))
+    return (*columns, quote(RESIDUE_COLUMN)) if table == USER_TABLE else columns
+
+
+def upsert(table: str, source: str) -> str:
+    """A full-row upsert of `source` (aliased s), which leaves equal rows unwritten."""
+    columns = columns_of(table)
+    return f"""INSERT INTO {quote(table)} AS d (user_id, {", ".join(columns)})
+    SELECT s.user_id, {", ".join(f"s.{column}" for column in columns)} FROM {source}
+    WHERE {marked()}
+    ON CONFLICT (user_id) DO UPDATE SET {_changes(columns, "excluded")} RETURNING 1"""
+
+
+def _update_row(table: str, source: str) -> str:
+    """A full-row update by `source` (aliased s) of the one `user`, if it changes anything."""
+    return f"""UPDATE {quote(table)} d SET {_changes(columns_of(table), "s", f" FROM {source}")}
+    AND d.user_id = s.user_id AND d.user_id = %(user)s::{names().key_type} RETURNING 1"""
+
+
+def _changes(columns: tuple[str, ...], to: str, source: str = "") -> str:
+    old, new = (", ".join(f"{row}.{column}" for column in columns) for row in ("d", to))
+    assignments = ", ".join(f"{column} = {to}.{column}" for column in columns)
+    return f"{assignments}{source} WHERE NOT record_image_eq(ROW({old}), ROW({new}))"
