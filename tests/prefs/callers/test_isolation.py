@@ -52,11 +52,12 @@ def by_set_transaction(site: str, level: IsolationLevel) -> Iterator[str]:
 
 @contextmanager
 def by_role(site: str, level: IsolationLevel) -> Iterator[str]:
-    """A role of its own: the default role is everybody's on this server."""
+    """A role of its own, in its database only: the gates of every other would see it."""
     role = f"{site}_role"
     query(f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'x'")
     try:
-        query(f"ALTER ROLE {role} SET default_transaction_isolation = '{words(level).lower()}'")
+        setting = f"default_transaction_isolation = '{words(level).lower()}'"
+        query(f'ALTER ROLE {role} IN DATABASE "{site}" SET {setting}')
         plain = "django.db.backends.postgresql"
         with second_alias(ENGINE=plain, USER=role, PASSWORD="x") as alias:
             yield alias
@@ -132,7 +133,7 @@ def test_every_write_is_refused_by_name_and_reads_work(
 SAID: dict[Way, str] = {
     by_options: "Django's OPTIONS of 'second' set an isolation level",
     by_startup: "Django's OPTIONS of 'second' set an isolation level",
-    by_role: "_role in database any)",
+    by_role: "_role in database prefs_scratch_",
     by_database: "(role any in database prefs_scratch_",
 }
 
