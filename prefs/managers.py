@@ -135,9 +135,9 @@ class UserPreferencesManager(_RowManager):
             cursor.execute(statement, parameters)
             rows = cursor.fetchall()
         texts: dict[Any, str | None] = {}
-        for key, dual_write, read_tables, text, printable in rows:
+        for key, dual_write, read_tables, text in rows:
             Route.of(dual_write, read_tables)
-            if not printable:
+            if text == "":
                 raise codec.UnprintableDocument(key)
             texts[key] = text
         return texts

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from functools import cache
 
-from prefs.mapping import Leaf
+from prefs.mapping import RESIDUE_COLUMN, Leaf
 from prefs.routing import DUAL_WRITE, READ_TABLES
-from prefs.sql.expressions import document, literal, path_literal, typed_value
-from prefs.sql.functions import BLOB_MISSING, DOCUMENT_TEXT, SWITCH_MISSING
+from prefs.sql.expressions import (
+    leaves_text,
+    literal,
+    path_literal,
+    printed,
+    put_together,
+    put_together_text,
+    typed_value,
+)
+from prefs.sql.functions import BLOB_MISSING, SWITCH_MISSING
 from prefs.sql.names import keyset, names, quote
 
 READ = "prefs_read"
@@ -35,7 +43,13 @@ def _route() -> str:
 
 def tables_document(user: str) -> str:
     """The document that the typed rows of the user with the key `user` make."""
-    return f"(SELECT {document('p', 'n')} {rows_of(user)})"
+    return f"(SELECT {put_together('k')} {typed_row(user)})"
+
+
+def typed_row(user: str, join: str = "LEFT JOIN") -> str:
+    """FROM the typed rows of one user as one, k: (user_id, residue, leaves)."""
+    return f"""FROM (SELECT p.user_id, p.{quote(RESIDUE_COLUMN)}, {leaves_text("p", "n")} AS leaves
+      {rows_of(user, join)} OFFSET 0) k"""
 
 
 def rows_of(user: str, join: str = "LEFT JOIN") -> str:
@@ -63,9 +77,9 @@ def document_of(key: str) -> str:
 
 @cache
 def read() -> str:
-    """Documents of `ids`: (user id, dual_write, read_tables, text, printable), any order.
+    """Documents of `ids`: (user id, dual_write, read_tables, text), in any order.
 
-    The text is NULL for SQL NULL, and where it cannot be built, which `printable` tells.
+    The text is NULL for SQL NULL, and '' where it cannot be built.
     """
     return f"SELECT * FROM {READ}(%(ids)s::{names().key_type}[])"
 
@@ -80,16 +94,12 @@ def read_one() -> str:
 def reading() -> str:
     """The statement that `read` stands for."""
     n = names()
-    return f"""SELECT d.key, d.dual_write, d.read_tables, d.body,
-      d.doc IS NULL OR d.body IS NOT NULL
-    FROM (SELECT s.*, {DOCUMENT_TEXT}(s.doc) AS body FROM (
-      SELECT u.{n.key} AS key, r.dual_write, r.read_tables,
-        CASE WHEN r.read_tables THEN {tables_document(f"u.{n.key}")}
-        WHEN NOT r.read_tables THEN
-          (SELECT {n.blob} FROM {n.users} x WHERE x.{n.key} = u.{n.key})
-        END AS doc
-      FROM {n.users} u {_route()} {_gone()}
-      WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) OFFSET 0) s OFFSET 0) d"""
+    user = f"u.{n.key}"
+    of_tables = f"SELECT {put_together_text('k')} {typed_row(user)}"
+    of_blob = f"SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = {user}"
+    return f"""SELECT {user}, r.dual_write, r.read_tables,
+      CASE WHEN r.read_tables THEN ({of_tables}) WHEN NOT r.read_tables THEN ({of_blob}) END
+    FROM {n.users} u {_route()} {_gone()} WHERE {user} = ANY(%(ids)s::{n.key_type}[])"""
 
 
 def is_wanted(leaf: Leaf) -> str:

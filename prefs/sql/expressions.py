@@ -28,7 +28,7 @@ from prefs.mapping import (
     WholeNumber,
     inner_nodes,
 )
-from prefs.sql.functions import MERGE_PATCH
+from prefs.sql.functions import DOCUMENT_TEXT, MERGE_PATCH
 from prefs.sql.names import quote
 
 
@@ -140,19 +140,22 @@ def _json_value(leaf: Leaf, row: str) -> str:
 
 
 def _object_text(node: Node, rows: dict[str, str]) -> str:
-    """Its JSON text: half the work of building it by jsonb_build_object.
+    """Its text, NULL where it has no member: half the work of building it by jsonb_build_object.
 
+    It is the very text that PostgreSQL prints of that jsonb: spaces, and shorter names first.
     No value that a column can hold needs an escape; a test holds the mapping to that.
     """
-    members = [_member(leaf, rows[leaf.table]) for leaf in node.leaves]
-    members += [f"""',"{child.name}":' || {_object_text(child, rows)}""" for child in node.nodes]
+    members = {leaf.name: _member(leaf, rows[leaf.table]) for leaf in node.leaves}
+    for child in node.nodes:
+        members[child.name] = f"""', "{child.name}": ' || {_object_text(child, rows)}"""
+    ordered = [members[name] for name in sorted(members, key=lambda name: (len(name), name))]
     # A member that is NULL adds nothing, and each begins with a comma: the first is cut off.
-    joined = f"substr(concat({', '.join(members)}), 2)"
+    joined = f"substr(concat({', '.join(ordered)}), 3)"
     return f"('{{' || NULLIF({joined}, '') || '}}')"
 
 
 def _member(leaf: Leaf, row: str) -> str:
-    name, column = f',"{leaf.name}":', f"{row}.{quote(leaf.column)}"
+    name, column = f', "{leaf.name}": ', f"{row}.{quote(leaf.column)}"
     match leaf.domain:
         case Flag():
             return f"CASE {column} WHEN true THEN '{name}true' WHEN false THEN '{name}false' END"
@@ -162,25 +165,68 @@ def _member(leaf: Leaf, row: str) -> str:
             return f"""'{name}"' || {_json_value(leaf, row)} || '"'"""
 
 
+def leaves_text(user_row: str, notification_row: str) -> str:
+    """The JSON text of the leaves in two typed rows, from their aliases; NULL where none is set."""
+    return _object_text(TREE, {USER_TABLE: user_row, NOTIFICATION_TABLE: notification_row})
+
+
 def document(user_row: str, notification_row: str) -> str:
     """The document of a user, from the aliases of their two (left-joined) typed rows.
 
-    No row reads as `{}`; a row of NULLs is a blob that was SQL NULL. The set leaves go back
-    into the residue as a merge patch does. Where the residue holds nothing at the names of
-    inner objects, as mostly, a concatenation is the same at a fraction of the cost.
+    No row reads as `{}`; a row of NULLs is a blob that was SQL NULL.
     """
     rows = {USER_TABLE: user_row, NOTIFICATION_TABLE: notification_row}
-    residue = f"{user_row}.{quote(RESIDUE_COLUMN)}"
     columns = ", ".join(f"{rows[leaf.table]}.{quote(leaf.column)}" for leaf in LEAVES)
-    leaves = f"{_object_text(TREE, rows)}::jsonb"
+    leaves = leaves_text(user_row, notification_row)
+    return _put_together(user_row, leaves, f"num_nonnulls({columns}) = 0")
+
+
+def put_together(row: str) -> str:
+    """The same from one row (user_id, residue, leaves), whose `leaves` are their text.
+
+    For a single user: the text is written once, and preparing it is most of the work.
+    """
+    return _put_together(row, f"{row}.leaves", f"{row}.leaves IS NULL")
+
+
+def put_together_text(row: str) -> str:
+    """The text of that, '' where it cannot be built; NULL for SQL NULL.
+
+    Mostly the columns hold it whole, and no jsonb is made to print it.
+    """
+    residue, leaves = f"{row}.{quote(RESIDUE_COLUMN)}", f"{row}.leaves"
+    return f"""CASE
+      WHEN {leaves} IS NULL THEN
+        CASE WHEN {row}.user_id IS NULL THEN '{{}}' ELSE {printed(residue)} END
+      WHEN NULLIF({residue}, '{{}}') IS NULL THEN {leaves}
+      ELSE COALESCE({DOCUMENT_TEXT}({_laid(residue, leaves)}), '')
+    END"""
+
+
+def printed(doc: str) -> str:
+    """The text of a document, '' where it cannot be built; NULL for SQL NULL."""
+    return f"COALESCE({DOCUMENT_TEXT}({doc}), CASE WHEN {doc} IS NOT NULL THEN '' END)"
+
+
+def _put_together(row: str, leaves: str, no_leaf: str) -> str:
+    residue = f"{row}.{quote(RESIDUE_COLUMN)}"
+    return f"""CASE
+      WHEN {no_leaf} THEN CASE WHEN {row}.user_id IS NULL THEN '{{}}' ELSE {residue} END
+      ELSE {_laid(residue, leaves)}
+    END"""
+
+
+def _laid(residue: str, leaves: str) -> str:
+    """The set leaves, put back into the residue as a merge patch does.
+
+    Where the residue holds nothing at the names of inner objects, as mostly, a concatenation is
+    the same at a fraction of the cost.
+    """
     inner = path_literal(tuple(child.name for child in TREE.nodes))
     apart = f"jsonb_typeof({residue}) = 'object' AND NOT {residue} ?| {inner}::text[]"
     return f"""CASE
-      WHEN num_nonnulls({columns}) = 0 THEN
-        CASE WHEN {user_row}.user_id IS NULL THEN '{{}}' ELSE {residue} END
-      WHEN {residue} IS NULL OR ({apart}) THEN COALESCE({residue}, '{{}}') || {leaves}
-      ELSE {MERGE_PATCH}({residue}, {leaves})
-    END"""
+      WHEN {residue} IS NULL OR ({apart}) THEN COALESCE({residue}, '{{}}') || {leaves}::jsonb
+      ELSE {MERGE_PATCH}({residue}, {leaves}::jsonb) END"""
 
 
 # --- quarantine ----------------------------------------------------------------------

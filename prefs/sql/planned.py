@@ -50,7 +50,7 @@ def _functions() -> dict[str, _Function]:
     """All of them. In VOLATILE code each statement has a snapshot of its own, after the lock."""
     key = names().key_type
     switches = "dual_write boolean, read_tables boolean"
-    read = f"key {key}, {switches}, body text, printable boolean"
+    read = f"key {key}, {switches}, body text"
     copied = f"user_rows bigint, notification_rows bigint, {switches}"
     written = "body text, refused text, size integer, written boolean"
     bounds = f"{key}, {key}"
@@ -73,12 +73,14 @@ def _by_range(statement: Callable[..., str]) -> str:
 
 
 def _writing(route: Route, incoming: str) -> str:
+    """The first that answers: each but the last is for the more usual users and patches."""
+    statements = [writes.writing(route, incoming)]
+    if route.reads_tables:
+        statements.insert(0, writes.writing(route, incoming, there=True))
+    if route is Route.TABLES and incoming == writes.MERGE:
+        statements.insert(0, writes.patching())
     given = ("user", "input", "unknown", "max_bytes")
-    any_user = _query(writes.writing(route, incoming), *given)
-    if not route.reads_tables:
-        return any_user
-    with_rows = _query(writes.writing(route, incoming, there=True), *given)
-    return f"{with_rows}\n  IF NOT FOUND THEN\n{any_user}\n  END IF;"
+    return "\n  IF FOUND THEN RETURN; END IF;\n".join(_query(each, *given) for each in statements)
 
 
 def _query(statement: str, *parameters: str) -> str:

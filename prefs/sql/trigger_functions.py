@@ -110,19 +110,16 @@ END"""
 
 @cache
 def _guard_rows() -> str:
-    """Refuse a statement on a typed table that is not ours, while the blob mirrors it.
+    """Refuse a statement on a typed table, while the blob mirrors it.
 
-    What the foreign key cascades is let through: it is known by the users it was the row of,
-    who are gone by then or have another key.
+    Its trigger's condition lets ours through. So is let through what the foreign key cascades: it
+    is known by the users it was the row of, who are gone by then or have another key.
     """
     n = names()
     return f"""DECLARE
   dual_write boolean;
   read_tables boolean;
 BEGIN
-  IF {is_marked()} THEN
-    RETURN NULL;
-  END IF;
   SELECT {switch(DUAL_WRITE)}, {switch(READ_TABLES)} INTO dual_write, read_tables;
   IF tg_op = 'TRUNCATE' THEN
     IF NOT EXISTS (SELECT FROM {n.users}) OR NOT (dual_write OR read_tables) THEN

@@ -21,11 +21,13 @@ from prefs.mapping import (
     leaves_of,
 )
 from prefs.routing import DUAL_WRITE, READ_TABLES, Route
-from prefs.sql.documents import rows_of, switch
+from prefs.sql.documents import rows_of, switch, typed_row
 from prefs.sql.expressions import (
-    document,
+    leaves_text,
     literal,
     path_literal,
+    put_together,
+    put_together_text,
     quarantined,
     same,
     typed,
@@ -41,10 +43,18 @@ def marked() -> str:
     return "(SELECT set_config('prefs.writing', statement_timestamp()::text, true)) IS NOT NULL"
 
 
+# As PostgreSQL prints it: a trigger's condition is compared with what it prints.
+_MARK = "current_setting('prefs.writing'::text, true)"
+
+
 def is_marked() -> str:
     """Whether the statement that is running carries the mark of its own time."""
-    setting = "current_setting('prefs.writing', true)"
-    return f"{setting} IS NOT DISTINCT FROM statement_timestamp()::text"
+    return f"{_MARK} IS NOT DISTINCT FROM statement_timestamp()::text"
+
+
+def is_not_marked() -> str:
+    """Whether it does not."""
+    return f"{_MARK} IS DISTINCT FROM statement_timestamp()::text"
 
 
 @cache
@@ -99,8 +109,8 @@ def writing(route: Route, incoming: str, *, there: bool = False) -> str:
     user = f"%(user)s::{n.key_type}"
     stored = f"SELECT u.{n.blob} AS doc FROM {n.users} u WHERE u.{n.key} = {user}"
     if route.reads_tables:
-        rows = rows_of(user, "JOIN" if there else "LEFT JOIN")
-        stored = f"SELECT {document('p', 'n')} AS doc {rows} WHERE {marked()}"
+        row = typed_row(user, "JOIN" if there else "LEFT JOIN")
+        stored = f"SELECT {put_together('k')} AS doc {row} WHERE {marked()}"
     parts = [
         f"stored AS MATERIALIZED ({stored})",
         f"incoming AS MATERIALIZED (SELECT %(user)s::{n.key_type} AS user_id,"
@@ -125,6 +135,38 @@ def writing(route: Route, incoming: str, *, there: bool = False) -> str:
   SELECT s.body, (SELECT jsonb_agg(jsonb_build_object('leaf', f.leaf, 'value', f.value::text,
     'expected', f.expected) ORDER BY f.leaf) FROM refused f)::text,
     octet_length(s.body), EXISTS (SELECT FROM allowed) FROM sized s"""
+
+
+@cache
+def patching() -> str:
+    """The merge of a patch that says nothing but fitting values of leaves, in `TABLES`.
+
+    Takes and answers what `writing` does, and does the same, without a document to take apart:
+    it lays the patch's columns over those of the stored rows. It answers no row, and writes
+    nothing, where there is more to it: anything in the patch that fits no column, a residue that
+    the patch could touch, a row that is missing, a text that is too long.
+    """
+    user = f"%(user)s::{names().key_type}"
+    rows = {USER_TABLE: "p", NOTIFICATION_TABLE: "n"}
+    columns = [(rows[leaf.table], quote(leaf.column)) for leaf in LEAVES]
+    laid = ", ".join(f"COALESCE(g.{name}, {row}.{name}) AS {name}" for row, name in columns)
+    residue = f"p.{quote(RESIDUE_COLUMN)}"
+    mapped = path_literal(tuple(dict.fromkeys(leaf.path[0] for leaf in LEAVES)))
+    untouched = f"jsonb_typeof({residue}) = 'object' AND NOT {residue} ?| {mapped}::text[]"
+    given = typed(f"(SELECT {user} AS user_id, %(input)s::jsonb AS doc)")
+    source = "(SELECT a.* FROM allowed a WHERE {}) s"
+    return f"""WITH given AS MATERIALIZED ({given}),
+  laid AS MATERIALIZED (SELECT p.user_id, {laid}, NULLIF({residue}, '{{}}') AS residue
+    {rows_of(user, "JOIN")} CROSS JOIN given g
+    WHERE {marked()} AND g.residue IS NULL AND cardinality(%(unknown)s::text[]) = 0
+    AND ({residue} IS NULL OR ({untouched}))),
+  sized AS MATERIALIZED (SELECT k.*, {put_together_text("k")} AS body
+    FROM (SELECT l.*, {leaves_text("l", "l")} AS leaves FROM laid l OFFSET 0) k),
+  allowed AS MATERIALIZED (SELECT * FROM sized
+    WHERE octet_length(body) BETWEEN 1 AND %(max_bytes)s),
+  user_row AS ({_update_row(USER_TABLE, source.format("TRUE"))}),
+  notification_row AS ({_update_row(NOTIFICATION_TABLE, source.format(_after("user_row")))})
+  SELECT a.body, NULL::text, octet_length(a.body), TRUE FROM allowed a"""
 
 
 def _after(cte: str) -> str:

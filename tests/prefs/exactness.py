@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import DatabaseError, transaction
 
-from prefs.sql import copying
+from prefs.sql import copying, documents, expressions
 from tests.prefs.shrinking import boil_down
 from tests.prefs.strategies import Batch, Text
 
@@ -26,6 +26,9 @@ _INSERT = """INSERT INTO accounts_user (password, is_superuser, username, first_
 _GIVEN = "unnest(%(ids)s::bigint[], %(texts)s::text[]) o(id, body)"
 _OTHER_THAN_GIVEN = f"""SELECT u.id FROM {_GIVEN} JOIN accounts_user u ON u.id = o.id
   WHERE NOT record_image_eq(ROW(u.preferences), ROW(o.body::jsonb)) ORDER BY u.id"""
+
+_PRINTED = """COALESCE(prefs_document_text(u.preferences),
+  CASE WHEN u.preferences IS NOT NULL THEN '' END)"""
 
 
 def insert_users(cursor: Any, texts: Sequence[Text]) -> list[int]:
@@ -62,6 +65,17 @@ class Users:
 
     def must_not_differ(self, what: str) -> None:
         self.blame(f"differs {what}", self.run(copying.difference()))
+
+    def must_read_alike(self, what: str) -> None:
+        """A single user's document, and its text, is that of the blob."""
+        text = f"SELECT {expressions.put_together_text('k')} {documents.typed_row('u.id')}"
+        self.blame(
+            f"read otherwise {what}",
+            self.run(f"""SELECT u.id FROM accounts_user u
+              WHERE u.id > %(after)s AND u.id <= %(upto)s AND (({text}) IS DISTINCT FROM {_PRINTED}
+              OR NOT record_image_eq(ROW({documents.tables_document("u.id")}), ROW(u.preferences)))
+              ORDER BY u.id"""),
+        )
 
     def must_come_back(self, what: str) -> None:
         """Wipe the blobs, fill them from the tables, compare them with the given texts."""
@@ -111,11 +125,13 @@ def _failures(cursor: Any, batch: Batch) -> list[str]:
     users.expect("copied", copying.copy_missing(), (everyone, everyone, False, False))
     users.expect("copied twice", copying.copy_missing(), (0, 0, False, False))
     users.must_not_differ("once copied")
+    users.must_read_alike("once copied")
     users.expect("unsettled once copied", copying.settle_tables(), (0, 0))
     users.must_come_back("from the copy")
     users.change(batch.after)
     users.run(copying.overwrite_tables())
     users.expect("overwritten twice", copying.overwrite_tables(), (0, 0))
     users.must_not_differ("once overwritten")
+    users.must_read_alike("once overwritten")
     users.must_come_back("from what overwrote it")
     return users.failures

@@ -143,6 +143,27 @@ FAULTS = (
         None,
     ),
     Fault(
+        "a residue left out of the text",
+        "put_together_text",
+        """WHEN NULLIF(k."residue", '{}') IS NULL THEN""",
+        "WHEN true THEN",
+        '{"theme": "dark", "x": 1}',
+    ),
+    Fault(
+        "a text that is not what PostgreSQL prints",
+        "_object_text",
+        """', "compact_mode": true'""",
+        """', "compact_mode":true'""",
+        '{"compact_mode": true}',
+    ),
+    Fault(
+        "SQL NULL printed as what cannot be",
+        "printed",
+        "IS NOT NULL THEN ''",
+        "IS NULL THEN ''",
+        None,
+    ),
+    Fault(
         "jsonb equality for identity",
         "same",
         "record_image_eq",

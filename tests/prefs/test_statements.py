@@ -93,8 +93,15 @@ def test_a_route_writes_its_stores_and_no_other_users_first(
         assert blob < user_row < notification_row
 
 
+def test_a_patch_laid_over_columns_is_written_in_the_same_order() -> None:
+    statement = writes.patching()
+    written = re.findall(r'(?:UPDATE|INSERT INTO) "(\w+)"', statement)
+    assert written == ["user_preferences", "notification_preferences"]
+
+
 def test_the_blob_is_not_named_where_the_route_is_the_tables_alone() -> None:
-    assert "preferences" not in re.findall(r'"(\w+)"', writes.writing(Route.TABLES, "x"))
+    for statement in (writes.writing(Route.TABLES, "x"), writes.patching()):
+        assert "preferences" not in re.findall(r'"(\w+)"', statement)
     assert "preferences" in re.findall(r'"(\w+)"', writes.writing(Route.BLOB, "x"))
 
 

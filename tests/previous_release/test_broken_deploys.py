@@ -94,6 +94,6 @@ def test_were_the_mark_not_heeded_after_a_flip_this_release_would_be_refused(
     both: Releases,
 ) -> None:
     marked = f"tg_op = 'UPDATE' AND {is_marked()}"
-    alter_function(CAPTURE, (marked, f"{marked} AND read_tables"))
-    with pytest.raises(Refused, match="it would part the two stores"):
-        merged_while_a_switch_is_turned(both, State.READ_CUTOVER, State.DUAL_WRITE)
+    alter_function(CAPTURE, (marked, f"{marked} AND dual_write"))
+    with pytest.raises(Refused, match="is no longer written"):
+        merged_while_a_switch_is_turned(both, State.READ_CUTOVER, State.MIRROR_OFF)

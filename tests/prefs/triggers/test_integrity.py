@@ -105,7 +105,7 @@ def test_a_trigger_that_is_altered_a_little_is_not_ours(site: str) -> None:
         alter_trigger("prefs_guard_added", "INSERT OR TRUNCATE", "INSERT")
         found = whats()
     assert len(found) == 2
-    assert all("trigger prefs_guard_added is 'CREATE TRIGGER" in what for what in found)
+    assert all('trigger prefs_guard_added is "CREATE TRIGGER' in what for what in found)
 
 
 def test_a_trigger_named_like_ours_is_not_ours(site: str) -> None:
