@@ -15,6 +15,7 @@ from prefs.engine import keys
 from prefs.engine.repair import Direction, count_users
 from prefs.models import Run
 from prefs.sql import prediction as sql
+from prefs.sql.installed import FILL_FACTOR
 
 _SAMPLED = 2_000
 _PAGE = 8192
@@ -64,7 +65,8 @@ def predict(alias: str, direction: Direction) -> Prediction:
     if direction is Direction.FORWARD:
         rows = users * missing / seen
         entries = 2 + topics
-        heap, tuples = _tuple(user_row) + _tuple(notification_row), 2
+        heap = (_tuple(user_row) + _tuple(notification_row)) * 100 / FILL_FACTOR
+        tuples = 2
         wal = user_row + notification_row
         if keys.go_aside(alias, rows):
             users_heap = 0

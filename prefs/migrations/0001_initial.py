@@ -8,6 +8,8 @@ from django.conf import settings
 from django.db import migrations, models
 
 from prefs.ddl import BoundedLocks
+from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
+from prefs.sql.installed import leave_room
 
 
 class Migration(migrations.Migration):
@@ -371,5 +373,9 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
+        ),
+        migrations.RunSQL(
+            sql=[leave_room(table) for table in (USER_TABLE, NOTIFICATION_TABLE)],
+            reverse_sql=migrations.RunSQL.noop,
         ),
     ]

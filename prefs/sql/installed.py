@@ -17,7 +17,7 @@ from prefs.mapping import (
     leaves_of,
 )
 from prefs.sql.expressions import literal
-from prefs.sql.names import names
+from prefs.sql.names import names, quote
 
 
 def constraint_definition(leaf: Leaf) -> str | None:
@@ -51,6 +51,16 @@ _COLUMN_TYPES = {
 def foreign_key_name(table: str) -> str:
     """The name of a typed table's foreign key to users."""
     return f"{table}_user_id_fkey"
+
+
+# Percent of a page of typed rows that a copy fills. A changed row then mostly stays on its page,
+# which takes less WAL, and no entry in an index that does not depend on what was changed.
+FILL_FACTOR = 90
+
+
+def leave_room(table: str) -> str:
+    """The statement that has pages of a new typed table filled that far."""
+    return f"ALTER TABLE {quote(table)} SET (fillfactor = {FILL_FACTOR})"
 
 
 _VALID = "valid USING btree (user_id)"
