@@ -86,9 +86,27 @@ def _alias(node: Node) -> str:
 def typed(source: str, *carried: str) -> str:
     """A SELECT of (user_id, typed columns, residue) for `source`, a table (user_id, doc).
 
-    Columns of `source` that are `carried` come along. The OFFSET 0 keep each stage computed
-    once: PostgreSQL would otherwise fold a stage into every place that names it, and extract
-    the same leaf again for each.
+    Columns of `source` that are `carried` come along.
+    """
+    return f"""SELECT t.*, {_residue(TREE)} AS {quote(RESIDUE_COLUMN)}
+    FROM ({_columns(source, *carried)}) t"""
+
+
+def typed_whole(doc: str) -> str:
+    """A SELECT of (typed columns, `whole`), one row: whether the columns hold all that `doc` says.
+
+    That is where `typed` finds no residue, and costs less to ask.
+    """
+    whole = " AND ".join(f"({_is_taken(node)})" for node in inner_nodes())
+    return f"""SELECT t.*, {whole} AS whole
+    FROM ({_columns(f"(SELECT NULL AS user_id, {doc} AS doc)")}) t"""
+
+
+def _columns(source: str, *carried: str) -> str:
+    """What `typed` says of, with the objects that the leaves are in.
+
+    The OFFSET 0 keep each stage computed once: PostgreSQL would otherwise fold a stage into
+    every place that names it, and extract the same leaf again for each.
     """
     kept = "".join(f", s.{quote(column)}" for column in carried)
     objects = ", ".join(f"{_at('s.doc', node.path)} AS {_alias(node)}" for node in inner_nodes())
@@ -98,10 +116,23 @@ def typed(source: str, *carried: str) -> str:
         f" AS {quote(leaf.column)}"
         for leaf in LEAVES
     )
-    return f"""SELECT t.*, {_residue(TREE)} AS {quote(RESIDUE_COLUMN)}
-    FROM (SELECT o.*,
+    return f"""SELECT o.*,
       {columns}
-      FROM (SELECT s.user_id{kept}, {objects} FROM {source} s OFFSET 0) o OFFSET 0) t"""
+      FROM (SELECT s.user_id{kept}, {objects} FROM {source} s OFFSET 0) o OFFSET 0"""
+
+
+def _is_taken(node: Node) -> str:
+    """Whether the value at `node`, where there is one, is an object of accepted leaves alone."""
+    here = f"t.{_alias(node)}"
+    taken = [
+        f"CASE WHEN t.{quote(leaf.column)} IS NOT NULL THEN {literal(leaf.name)} END"
+        for leaf in node.leaves
+    ]
+    taken += [literal(child.name) for child in node.nodes]
+    return (
+        f"{here} IS NULL OR CASE WHEN jsonb_typeof({here}) = 'object' AND {here} <> '{{}}'"
+        f" THEN {here} - ARRAY[{', '.join(taken)}] = '{{}}' ELSE false END"
+    )
 
 
 def _residue(node: Node) -> str:

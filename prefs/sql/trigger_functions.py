@@ -113,7 +113,7 @@ def _guard_rows() -> str:
     """Refuse a statement on a typed table, while the blob mirrors it.
 
     Its trigger's condition lets ours through. So is let through what the foreign key cascades: it
-    is known by the users it was the row of, who are gone by then or have another key.
+    is known by the user it was the row of, who is gone by then or has another key.
     """
     n = names()
     return f"""DECLARE
@@ -128,7 +128,7 @@ BEGIN
   ELSIF dual_write IS FALSE THEN
     RETURN NULL;
   ELSIF tg_op <> 'INSERT' THEN
-    IF NOT EXISTS (SELECT FROM was w JOIN {n.users} u ON u.{n.key} = w.user_id) THEN
+    IF NOT EXISTS (SELECT FROM {n.users} u WHERE u.{n.key} = old.user_id) THEN
       RETURN NULL;
     END IF;
   END IF;

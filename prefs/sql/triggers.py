@@ -76,26 +76,20 @@ def guard_triggers() -> tuple[Trigger, ...]:
     On the typed tables a statement of ours calls no function: it would cost as much as the row.
     """
     n = names()
-    not_ours = f"FOR EACH STATEMENT WHEN ({is_not_marked()})"
     found = []
     for table in (USER_TABLE, NOTIFICATION_TABLE):
-        found += [
-            Trigger(
-                name="prefs_guard_added",
-                table=quote(table),
-                when=f"AFTER INSERT OR TRUNCATE ON {{table}} {not_ours}",
-                function=GUARD_ROWS,
-            ),
-            *(
+        for name, events in (
+            ("added", "INSERT OR TRUNCATE ON {table} FOR EACH STATEMENT"),
+            ("changed", "DELETE OR UPDATE ON {table} FOR EACH ROW"),
+        ):
+            found.append(
                 Trigger(
-                    name=f"prefs_guard_{event.lower()}d",
+                    name=f"prefs_guard_{name}",
                     table=quote(table),
-                    when=f"AFTER {event} ON {{table}} REFERENCING OLD TABLE AS was {not_ours}",
+                    when=f"AFTER {events} WHEN ({is_not_marked()})",
                     function=GUARD_ROWS,
                 )
-                for event in ("DELETE", "UPDATE")
-            ),
-        ]
+            )
     for table, guard in ((n.switches, GUARD_SWITCH), (quote(AUDIT_TABLE), APPEND_ONLY)):
         events = "INSERT OR DELETE OR UPDATE" if guard == GUARD_SWITCH else "DELETE OR UPDATE"
         found += [

@@ -27,11 +27,11 @@ from prefs.sql.expressions import (
     literal,
     path_literal,
     put_together,
-    put_together_text,
     quarantined,
     same,
     typed,
     typed_value,
+    typed_whole,
 )
 from prefs.sql.functions import DOCUMENT_TEXT, MERGE_PATCH
 from prefs.sql.names import names, quote
@@ -153,20 +153,21 @@ def patching() -> str:
     residue = f"p.{quote(RESIDUE_COLUMN)}"
     mapped = path_literal(tuple(dict.fromkeys(leaf.path[0] for leaf in LEAVES)))
     untouched = f"jsonb_typeof({residue}) = 'object' AND NOT {residue} ?| {mapped}::text[]"
-    given = typed(f"(SELECT {user} AS user_id, %(input)s::jsonb AS doc)")
-    source = "(SELECT a.* FROM allowed a WHERE {}) s"
-    return f"""WITH given AS MATERIALIZED ({given}),
-  laid AS MATERIALIZED (SELECT p.user_id, {laid}, NULLIF({residue}, '{{}}') AS residue
-    {rows_of(user, "JOIN")} CROSS JOIN given g
-    WHERE {marked()} AND g.residue IS NULL AND cardinality(%(unknown)s::text[]) = 0
-    AND ({residue} IS NULL OR ({untouched}))),
-  sized AS MATERIALIZED (SELECT k.*, {put_together_text("k")} AS body
-    FROM (SELECT l.*, {leaves_text("l", "l")} AS leaves FROM laid l OFFSET 0) k),
-  allowed AS MATERIALIZED (SELECT * FROM sized
-    WHERE octet_length(body) BETWEEN 1 AND %(max_bytes)s),
+    # A residue that is untouched shares no name with the leaves: a concatenation is enough.
+    body = f"""CASE WHEN k.residue IS NULL THEN k.leaves
+      ELSE {DOCUMENT_TEXT}(k.residue || k.leaves::jsonb) END"""
+    allowed = "octet_length(a.body) <= %(max_bytes)s"
+    source = f"(SELECT a.* FROM laid a WHERE {allowed} AND {{}}) s"
+    return f"""WITH laid AS MATERIALIZED (SELECT k.*, {body} AS body FROM (
+    SELECT l.*, {leaves_text("l", "l")} AS leaves FROM (
+    SELECT p.user_id, {laid}, NULLIF({residue}, '{{}}') AS residue
+    {rows_of(user, "JOIN")} CROSS JOIN ({typed_whole("%(input)s::jsonb")}) g
+    WHERE {marked()} AND g.whole AND cardinality(%(unknown)s::text[]) = 0
+    AND ({residue} IS NULL OR ({untouched}))
+    OFFSET 0) l OFFSET 0) k),
   user_row AS ({_update_row(USER_TABLE, source.format("TRUE"))}),
   notification_row AS ({_update_row(NOTIFICATION_TABLE, source.format(_after("user_row")))})
-  SELECT a.body, NULL::text, octet_length(a.body), TRUE FROM allowed a"""
+  SELECT a.body, NULL::text, octet_length(a.body), TRUE FROM laid a WHERE {allowed}"""
 
 
 def _after(cte: str) -> str:

@@ -36,7 +36,7 @@ class Fleet:
         """From now on these processes read what the running clients write."""
         others = readers or self.workers[::-1]
         for client, reader in zip(self.clients, others, strict=False):
-            client.reader = reader
+            client.read_by(reader)
 
     def stop(self) -> None:
         """End the processes, each between two writes."""

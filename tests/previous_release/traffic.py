@@ -77,6 +77,11 @@ class Client(abc.ABC):
             user = self._write(self.record.writes)
             self.found_lost += self.record.lost(self.reader, user)
 
+    def read_by(self, reader: Worker) -> None:
+        """From now on this process reads after it, and the one before may end."""
+        with self._one_at_a_time:
+            self.reader = reader
+
     def check(self, reader: Worker) -> list[str]:
         """All that was ever lost, `reader` having looked for every acknowledged write."""
         with self._one_at_a_time:

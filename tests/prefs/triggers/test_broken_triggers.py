@@ -77,7 +77,7 @@ def test_a_mark_of_any_time_swallows_a_raw_write_of_the_blob(in_route: EnterRout
 @pytest.mark.django_db
 def test_a_mark_of_any_time_lets_a_raw_write_of_a_typed_row_through(in_route: EnterRoute) -> None:
     user = stores.insert_user(in_route(Place.TABLES_MIRRORED), BEFORE)
-    alter_trigger("prefs_guard_updated", is_not_marked(), f"NOT ({ANY_MARK})")
+    alter_trigger("prefs_guard_changed", is_not_marked(), f"NOT ({ANY_MARK})")
     UserPreferences.objects.merge(user, {"theme": "system"})
     query("UPDATE user_preferences SET theme = 'dark'")
     assert stores.differ(user)
