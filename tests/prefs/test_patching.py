@@ -203,4 +203,4 @@ def test_a_copy_leaves_room_on_each_page_for_rows_that_change(fill: int | None) 
         UserPreferences.objects.merge(user, {"theme": "light"})
     # Where pages are filled, as by default, most do not stay.
     stayed = hot_updates() - before
-    assert stayed == 25 if fill is None else stayed < 12, stayed
+    assert stayed == 25 if fill is None else stayed < 20, stayed
