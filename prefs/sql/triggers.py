@@ -73,7 +73,7 @@ def capture_triggers() -> tuple[Trigger, ...]:
 def guard_triggers() -> tuple[Trigger, ...]:
     """Those on the typed tables, waffle's table, the audit and the archive.
 
-    On the typed tables a statement of ours calls no function: it would cost as much as the row.
+    On the typed tables a statement of ours calls no function: every merge would pay for two.
     """
     n = names()
     found = []

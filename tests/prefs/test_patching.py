@@ -130,6 +130,16 @@ FAULTS: dict[str, tuple[str, str, Case]] = {
         "true AND",
         (PLAIN, {"theme": "purple"}),
     ),
+    "a key of nobody's in the patch is dropped": (
+        "= '{}' ELSE false",
+        "IS NOT NULL ELSE false",
+        (PLAIN, {"theme": "light", "x": 1}),
+    ),
+    "an empty object in the patch is dropped": (
+        """t."at_notifications" <> '{}'""",
+        "true",
+        (BETA, {"theme": "light", "notifications": {}}),
+    ),
     "an unknown time zone is taken": (
         "cardinality(%(unknown)s::text[]) = 0",
         "true",
