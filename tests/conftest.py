@@ -12,7 +12,7 @@ from pytest_django import DjangoDbBlocker
 
 from prefs.routing import Route
 from prefs.sql.triggers import guard_triggers
-from tests.prefs.tampering import turn
+from tests.support.tampering import turn
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.ratios import RATIOS
 from benchmarks.sections import NAMES
-from tests.prefs.scratch import ROOT
+from tests.support.scratch import ROOT
 
 
 def test_a_run_has_a_figure_for_every_row(tmp_path: Path) -> None:

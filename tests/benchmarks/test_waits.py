@@ -15,7 +15,7 @@ from benchmarks.databases import OURS, Databases
 from benchmarks.traffic import APPLICATION
 from benchmarks.waits import Waits
 from project.embedded.cluster import Address
-from tests.prefs import scratch
+from tests.support import scratch
 
 _HELD = 0.3
 

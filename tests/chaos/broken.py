@@ -12,7 +12,7 @@ from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.states import Gate
 from tests.prefs.interleavings.protocols import replaced
 from tests.prefs.interleavings.registry import PROTOCOLS
-from tests.prefs.managers.stores import query
+from tests.support.stores import query
 
 
 def _blind(inquiry: Inquiry) -> Finding:

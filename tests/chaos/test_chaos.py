@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from tests.prefs.scratch import ROOT
+from tests.support.scratch import ROOT
 
 _TOTALS = re.compile(
     r"(\d+) acknowledged writes, (\d+) flips, (\d+) kills, (\d+) immediate stops: 0 lost,"

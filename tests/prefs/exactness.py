@@ -14,7 +14,7 @@ from django.db import DatabaseError, transaction
 
 from prefs.sql import copying, documents, expressions
 from tests.prefs.shrinking import boil_down
-from tests.prefs.strategies import Batch, Text
+from tests.support.strategies import Batch, Text
 
 _SHOWN = 300
 

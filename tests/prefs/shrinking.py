@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.prefs.strategies import Text
+from tests.support.strategies import Text
 
 
 class _Number(str):

@@ -13,7 +13,7 @@ from prefs.engine.status import quarantined
 from prefs.mapping import LEAVES
 from prefs.sql import copying
 from tests.prefs.exactness import culprit, failures, insert_users
-from tests.prefs.strategies import Batch, Text, batches, in_bulk
+from tests.support.strategies import Batch, Text, batches, in_bulk
 
 pytestmark = pytest.mark.django_db
 

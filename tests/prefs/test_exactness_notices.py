@@ -13,7 +13,7 @@ from hypothesis import given
 
 from prefs.sql import copying, documents, expressions, planned, writes
 from tests.prefs.exactness import culprit, failures
-from tests.prefs.strategies import BYTES, DOCUMENTS, Batch, Text, batches, in_bulk
+from tests.support.strategies import BYTES, DOCUMENTS, Batch, Text, batches, in_bulk
 
 pytestmark = pytest.mark.django_db
 

@@ -10,9 +10,9 @@ from hypothesis import given
 
 from prefs.mapping import LEAVES
 from prefs.sql import copying
-from tests.prefs import reference
 from tests.prefs.exactness import insert_users
-from tests.prefs.strategies import Batch, Text, batches, in_bulk
+from tests.support import reference
+from tests.support.strategies import Batch, Text, batches, in_bulk
 
 pytestmark = pytest.mark.django_db
 

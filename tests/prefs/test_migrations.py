@@ -14,9 +14,9 @@ from pytest_django import DjangoDbBlocker
 from prefs.clock import Clock
 from prefs.engine.states import State
 from prefs.models import Run
-from tests.prefs import scratch
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.running import run
+from tests.support.steps import (
     add_users,
     blob_texts,
     differences,

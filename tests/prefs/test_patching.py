@@ -17,7 +17,7 @@ from prefs.models import UserPreferences
 from prefs.routing import Route
 from prefs.sql import copying, writes
 from tests.prefs.exactness import insert_users
-from tests.prefs.tampering import turn
+from tests.support.tampering import turn
 
 pytestmark = pytest.mark.django_db
 

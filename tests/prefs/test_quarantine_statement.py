@@ -17,9 +17,9 @@ from prefs.engine.status import quarantined
 from prefs.mapping import LEAVES, inner_nodes
 from prefs.sql import copying, expressions
 from prefs.sql.quarantine import Reason
-from tests.prefs import reference
 from tests.prefs.exactness import insert_users
-from tests.prefs.strategies import Batch, Text, batches, in_bulk
+from tests.support import reference
+from tests.support.strategies import Batch, Text, batches, in_bulk
 
 pytestmark = pytest.mark.django_db
 

@@ -16,10 +16,10 @@ from prefs.engine.status import quarantined
 from prefs.mapping import BLOB_COLUMN, LEAVES, Leaf
 from prefs.routing import Route
 from prefs.sql import copying
-from tests.prefs import reference
 from tests.prefs.exactness import failures
-from tests.prefs.strategies import Batch, Text
-from tests.prefs.tampering import turn
+from tests.support import reference
+from tests.support.strategies import Batch, Text
+from tests.support.tampering import turn
 
 
 def blobs(count: int, odd: float, seed: int = 1) -> list[Text]:

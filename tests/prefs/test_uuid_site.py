@@ -9,7 +9,7 @@ import sys
 from pytest_django import DjangoDbBlocker
 
 from prefs.engine.states import State
-from tests.prefs import scratch
+from tests.support import scratch
 
 
 def walked(name: str) -> subprocess.CompletedProcess[str]:

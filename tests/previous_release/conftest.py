@@ -9,11 +9,11 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from prefs.engine.states import State
-from tests.prefs import scratch
-from tests.prefs.engine.conftest import copies, site
-from tests.prefs.engine.steps import rows
-from tests.prefs.tampering import turn
 from tests.previous_release.processes import Worker, previous_release, this_release
+from tests.support import scratch
+from tests.support.databases import copies, site
+from tests.support.steps import rows
+from tests.support.tampering import turn
 
 __all__ = ["copies", "site"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from tests.prefs import scratch
 from tests.previous_release.documents import name
 from tests.previous_release.processes import Worker, previous_release, this_release
 from tests.previous_release.traffic import Client, CurrentClient, PreviousClient, Traffic
+from tests.support import scratch
 
 _SHARED = 6
 _WRITES_A_STAGE = 12

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from django.db import connection
 
-from tests.prefs import scratch
+from tests.support import scratch
 
 
 class Refused(Exception):

@@ -11,13 +11,13 @@ from prefs.engine.batches import Control
 from prefs.engine.states import Gate, State
 from prefs.engine.transitions import take_transition
 from prefs.models import Transition
-from tests.prefs import scratch
-from tests.prefs.engine.steps import ALIAS, SOON, TESTER, copy_all, in_thread, until, verify_all
-from tests.prefs.managers.stores import query
-from tests.prefs.tampering import turn
 from tests.previous_release.conftest import Releases
 from tests.previous_release.documents import name
 from tests.previous_release.traffic import PreviousClient, Record
+from tests.support import scratch
+from tests.support.steps import ALIAS, SOON, TESTER, copy_all, in_thread, until, verify_all
+from tests.support.stores import query
+from tests.support.tampering import turn
 
 THEIRS = {"theirs": 1, "items_per_page": 25}
 OURS = {"ours": 1, "theme": "dark", "notifications": {"email": {"digest": "daily"}}}

@@ -15,9 +15,6 @@ from prefs.engine.states import State
 from prefs.sql.trigger_functions import CAPTURE, functions
 from prefs.sql.triggers import capture_triggers
 from prefs.sql.writes import is_marked
-from tests.prefs.managers.stores import query
-from tests.prefs.tampering import turn
-from tests.prefs.triggers.altered import alter_function, alter_trigger
 from tests.previous_release.conftest import Releases
 from tests.previous_release.processes import Refused
 from tests.previous_release.situations import (
@@ -26,6 +23,9 @@ from tests.previous_release.situations import (
     lost_in_an_open_transaction,
     merged_while_a_switch_is_turned,
 )
+from tests.support.altered import alter_function, alter_trigger
+from tests.support.stores import query
+from tests.support.tampering import turn
 
 CHANGED = 'NOT record_image_eq(ROW(old."preferences"), ROW(new."preferences"))'
 SWITCHES = "SELECT bool_or(active) FROM waffle_switch WHERE starts_with(name, $$prefs_$$)"

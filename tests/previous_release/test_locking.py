@@ -13,9 +13,6 @@ import pytest
 
 from prefs.engine.states import State
 from prefs.sql.signals import WORKER
-from tests.prefs.engine.steps import copy_all, in_thread
-from tests.prefs.managers import stores
-from tests.prefs.tampering import turn
 from tests.previous_release.conftest import Releases
 from tests.previous_release.situations import (
     OURS,
@@ -25,6 +22,9 @@ from tests.previous_release.situations import (
     new_user,
 )
 from tests.previous_release.traffic import CurrentClient, PreviousClient, Traffic
+from tests.support import stores
+from tests.support.steps import copy_all, in_thread
+from tests.support.tampering import turn
 
 ROUTED = [state for state in State if state is not State.DROPPED]
 FLIPS = [*pairwise(ROUTED), *pairwise(reversed(ROUTED))]

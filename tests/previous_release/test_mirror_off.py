@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 
 from prefs.engine.states import State
-from tests.prefs import scratch
-from tests.prefs.engine.steps import go, state
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import Place
-from tests.prefs.tampering import turn
 from tests.previous_release.conftest import Releases
 from tests.previous_release.documents import DOCUMENTS, USUAL, name, spelled
 from tests.previous_release.processes import Refused, previous_release
 from tests.previous_release.shop.catalogue import CHANGERS, CREATORS
+from tests.support import scratch, stores
+from tests.support.steps import go, state
+from tests.support.stores import Place
+from tests.support.tampering import turn
 
 Both = Releases
 

@@ -14,9 +14,9 @@ from django.core.management import call_command
 from pytest_django import DjangoDbBlocker
 
 from prefs.engine.states import State
-from tests.prefs import scratch
-from tests.prefs.engine.steps import state, value
 from tests.previous_release.deploy import Deploy, deploy
+from tests.support import scratch
+from tests.support.steps import state, value
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from prefs.engine.states import State
-from tests.prefs.managers import stores
 from tests.previous_release.conftest import Releases
 from tests.previous_release.documents import DOCUMENTS, USUAL, name, spelled
 from tests.previous_release.processes import Refused
 from tests.previous_release.shop.catalogue import CHANGERS, CREATORS
+from tests.support import stores
 
 
 def assert_both_read(both: Releases, state: State, user: int, document: Any) -> None:

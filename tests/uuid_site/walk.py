@@ -21,7 +21,7 @@ def documents() -> dict[str, str | None]:
 
 def step(*arguments: str) -> dict[str, Any]:
     """One command that must end well; what it printed as JSON."""
-    from tests.prefs.commands.running import run
+    from tests.support.running import run
 
     outcome = run(*arguments, "--json")
     assert outcome.status == 0, (arguments, outcome)

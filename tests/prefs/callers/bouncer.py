@@ -18,7 +18,7 @@ import pytest
 from django.db import connection
 
 from project.embedded.account import server_account
-from tests.prefs import scratch
+from tests.support import scratch
 
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
 needs_bouncer = pytest.mark.skipif(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.prefs.engine.conftest import copies, site
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import Place
+from tests.support import stores
+from tests.support.databases import copies, site
+from tests.support.stores import Place
 
 __all__ = ["copies", "place", "site"]
 

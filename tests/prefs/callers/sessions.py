@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection
 
 from prefs.sql.trigger_functions import TURNING
-from tests.prefs.managers.stores import query
+from tests.support.stores import query
 
 _MARKS = ("prefs.writing", "prefs.cascading", TURNING)
 _STATE = f"""SELECT name, setting FROM pg_settings WHERE source IN ('session', 'user')

@@ -6,8 +6,8 @@ That is a JSON object of settings for the database; its OPTIONS are added to our
 import json
 import os
 
-from tests.prefs.commands.settings import *  # noqa: F403
-from tests.prefs.commands.settings import DATABASES
+from tests.support.settings import *  # noqa: F403
+from tests.support.settings import DATABASES
 
 ROOT_URLCONF = "tests.prefs.callers.urls"
 

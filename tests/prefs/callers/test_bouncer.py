@@ -14,11 +14,11 @@ from django.db import OperationalError, connection, transaction
 
 from prefs.engine.states import State
 from prefs.models import Range, Run, Transition, UserPreferences
-from tests.prefs import scratch
 from tests.prefs.callers.bouncer import Bouncer, bouncing, needs_bouncer, version
-from tests.prefs.callers.reaching import environment, reached
 from tests.prefs.callers.writing import change, merge, replace
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.reaching import environment, reached
+from tests.support.steps import (
     add_users,
     document_texts,
     go,

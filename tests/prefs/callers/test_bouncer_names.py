@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 from prefs.engine.findings import Finding
 from prefs.engine.states import Gate, State
-from tests.prefs import scratch
 from tests.prefs.callers.bouncer import Bouncer, bouncing, needs_bouncer
-from tests.prefs.callers.reaching import reached
-from tests.prefs.engine.refusals import finding
-from tests.prefs.engine.steps import go, rows, until
+from tests.support import scratch
+from tests.support.reaching import reached
+from tests.support.refusals import finding
+from tests.support.steps import go, rows, until
 
 pytestmark = needs_bouncer
 OLD = "previous release"

@@ -14,9 +14,9 @@ from django.db import connection, connections, transaction
 
 from prefs.models import UserPreferences
 from tests.prefs.callers.writing import every_write
-from tests.prefs.managers import stores
-from tests.prefs.managers.sessions import second_session
-from tests.prefs.managers.stores import Place
+from tests.support import stores
+from tests.support.sessions import second_session
+from tests.support.stores import Place
 
 T = TypeVar("T")
 BEFORE = {"theme": "light"}

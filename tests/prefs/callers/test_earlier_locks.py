@@ -15,9 +15,9 @@ from django.db import OperationalError, connection, transaction
 from prefs.ddl import sqlstate
 from prefs.models import UserPreferences
 from tests.prefs.callers.writing import every_write
-from tests.prefs.managers import stores
-from tests.prefs.managers.sessions import PATIENCE, Session, second_session, waits_behind_us
-from tests.prefs.managers.stores import Place, query
+from tests.support import stores
+from tests.support.sessions import PATIENCE, Session, second_session, waits_behind_us
+from tests.support.stores import Place, query
 
 BEFORE = {"theme": "light", "items_per_page": 10}
 # It changes a row of both tables: one that stays as it is waits for nobody.

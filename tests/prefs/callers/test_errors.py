@@ -16,9 +16,9 @@ from prefs.codec import InvalidDocument
 from prefs.models import UserPreferences
 from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES, MissingSwitch
 from tests.prefs.callers.writing import every_write, raw
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import NOBODY, Place
-from tests.prefs.tampering import remove_switches, turn
+from tests.support import stores
+from tests.support.stores import NOBODY, Place
+from tests.support.tampering import remove_switches, turn
 
 BEFORE = {"theme": "light"}
 preferences = UserPreferences.objects

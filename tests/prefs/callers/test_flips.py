@@ -15,7 +15,7 @@ from prefs.engine.states import State, current_state
 from prefs.models import Transition, UserPreferences
 from prefs.routing import Route
 from tests.prefs.callers.writing import every_write
-from tests.prefs.engine.steps import (
+from tests.support.steps import (
     ALIAS,
     ORDER,
     add_users,

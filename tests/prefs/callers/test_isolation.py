@@ -15,11 +15,11 @@ from psycopg import IsolationLevel
 from prefs.engine.states import Gate, State
 from prefs.managers import UnsupportedIsolation
 from prefs.models import NotificationPreferences, UserPreferences
-from tests.prefs.callers.reaching import DEFAULT, second_alias
 from tests.prefs.callers.writing import change, merge, replace
-from tests.prefs.engine.refusals import finding
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import Place, query
+from tests.support import stores
+from tests.support.reaching import DEFAULT, second_alias
+from tests.support.refusals import finding
+from tests.support.stores import Place, query
 
 LEVELS = [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]
 BEFORE = {"theme": "light", "notifications": {"email": {"marketing": True}}}

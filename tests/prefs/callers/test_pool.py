@@ -13,11 +13,11 @@ from django.db import close_old_connections, connection, transaction
 from prefs.codec import InvalidDocument
 from prefs.engine.states import State
 from prefs.models import UserPreferences
-from tests.prefs import scratch
-from tests.prefs.callers.reaching import environment, reached, wrapper
 from tests.prefs.callers.sessions import left_behind
 from tests.prefs.callers.writing import every_write
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.reaching import environment, reached, wrapper
+from tests.support.steps import (
     add_users,
     differences,
     document_texts,
@@ -29,7 +29,7 @@ from tests.prefs.engine.steps import (
     take,
     until,
 )
-from tests.prefs.managers.stores import query
+from tests.support.stores import query
 
 SIZE = 3
 POOL = {"min_size": SIZE, "max_size": SIZE, "timeout": 20}

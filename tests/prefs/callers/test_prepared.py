@@ -11,10 +11,10 @@ from django.db import DatabaseError
 
 from prefs.engine.states import State
 from prefs.models import NotificationPreferences, UserPreferences
-from tests.prefs.callers.reaching import reached
 from tests.prefs.callers.writing import change, merge, raw, replace
-from tests.prefs.engine.steps import ORDER, add_users, differences, go, rows, state, value
-from tests.prefs.managers.sessions import Session, second_session
+from tests.support.reaching import reached
+from tests.support.sessions import Session, second_session
+from tests.support.steps import ORDER, add_users, differences, go, rows, state, value
 
 WAY = [*ORDER, *ORDER[-2::-1], *ORDER[1:]]
 OPTIONS: dict[str, dict[str, Any]] = {

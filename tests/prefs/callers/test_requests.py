@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from prefs.models import UserPreferences
-from tests.prefs import scratch
-from tests.prefs.callers.reaching import environment
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import Place
+from tests.support import scratch, stores
+from tests.support.reaching import environment
+from tests.support.stores import Place
 
 BEFORE = {"theme": "light"}
 DARK = {"theme": "dark"}

@@ -14,10 +14,10 @@ from django.db import transaction
 from prefs.models import UserPreferences
 from prefs.routing import Route
 from tests.prefs.callers.writing import change, every_write, merge, raw
-from tests.prefs.managers import stores
-from tests.prefs.managers.sessions import second_session
-from tests.prefs.managers.stores import Place
-from tests.prefs.tampering import turn
+from tests.support import stores
+from tests.support.sessions import second_session
+from tests.support.stores import Place
+from tests.support.tampering import turn
 
 BEFORE = {"theme": "light", "notifications": {"sms": {"security": True}}}
 

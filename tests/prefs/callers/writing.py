@@ -9,8 +9,8 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from prefs.models import UserPreferences
-from tests.prefs.callers.reaching import DEFAULT
-from tests.prefs.managers import stores
+from tests.support import stores
+from tests.support.reaching import DEFAULT
 
 
 def merge(user: int, patch: dict[str, Any], using: str = DEFAULT) -> None:

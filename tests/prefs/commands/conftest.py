@@ -1,5 +1,5 @@
 """The databases that tests of the engine use, for processes as well."""
 
-from tests.prefs.engine.conftest import copies, site
+from tests.support.databases import copies, site
 
 __all__ = ["copies", "site"]

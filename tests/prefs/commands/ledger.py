@@ -7,7 +7,7 @@ from typing import Any
 
 from prefs.engine.states import State
 from prefs.models import UserPreferences
-from tests.prefs.engine.steps import add_users, blob_texts, rows, state
+from tests.support.steps import add_users, blob_texts, rows, state
 
 
 class Ledger:

@@ -11,8 +11,8 @@ from django.contrib.auth import get_user_model
 from prefs.clock import Clock
 from prefs.engine import ranges
 from prefs.models import Range, Run
-from tests.prefs import scratch
-from tests.prefs.engine.steps import ALIAS, SOON, differences, until, value
+from tests.support import scratch
+from tests.support.steps import ALIAS, SOON, differences, until, value
 
 # Ten batches a second.
 SLOW = ("--batch-size", "5", "--max-rate", "50")

@@ -14,10 +14,10 @@ from pytest_django import Settings as DjangoSettings
 
 from prefs.engine.states import State
 from prefs.models import Transition
-from tests.prefs import scratch
-from tests.prefs.commands.running import run
-from tests.prefs.engine.refusals import records
-from tests.prefs.engine.steps import add_users, copy_all, go, state, verify_all
+from tests.support import scratch
+from tests.support.refusals import records
+from tests.support.running import run
+from tests.support.steps import add_users, copy_all, go, state, verify_all
 
 
 @pytest.fixture(autouse=True)

@@ -14,10 +14,10 @@ from pytest_django import Settings as DjangoSettings
 from prefs.engine.archive import recorded
 from prefs.engine.states import State
 from prefs.models import Run
-from tests.prefs import scratch
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import ALIAS, add_users, go, many_users, rows, state, until, value
-from tests.prefs.tampering import behind_their_backs
+from tests.support import scratch
+from tests.support.running import run
+from tests.support.steps import ALIAS, add_users, go, many_users, rows, state, until, value
+from tests.support.tampering import behind_their_backs
 
 BOTH = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 

@@ -9,9 +9,9 @@ import pytest
 from prefs.engine.states import State
 from prefs.models import Run
 from tests.prefs.commands.processes import cut_up
-from tests.prefs.commands.running import run
-from tests.prefs.engine.refusals import records
-from tests.prefs.engine.steps import add_users, differences, go, many_users, part_blob, rows, value
+from tests.support.refusals import records
+from tests.support.running import run
+from tests.support.steps import add_users, differences, go, many_users, part_blob, rows, value
 
 
 def test_it_copies_and_says_how_much(site: str) -> None:

@@ -11,9 +11,9 @@ import pytest
 from prefs.engine.flips import Blocker, blockers
 from prefs.engine.states import State
 from prefs.models import Transition, UserPreferences
-from tests.prefs import scratch
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.running import run
+from tests.support.steps import (
     ALIAS,
     add_users,
     go,

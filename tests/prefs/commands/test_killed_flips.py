@@ -12,10 +12,10 @@ import pytest
 from prefs.engine.flips import TRANSITION_LOCK
 from prefs.engine.states import State
 from prefs.models import Transition, UserPreferences
-from tests.prefs import scratch
-from tests.prefs.commands.running import run
-from tests.prefs.engine.refusals import records
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.refusals import records
+from tests.support.running import run
+from tests.support.steps import (
     add_users,
     copy_all,
     differences,

@@ -9,11 +9,11 @@ import pytest
 from prefs.clock import Clock
 from prefs.engine.states import State
 from prefs.models import Run, Transition
-from tests.prefs import scratch
 from tests.prefs.commands.processes import at_work
-from tests.prefs.commands.running import run
-from tests.prefs.engine.columns import VARIED, definition
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.columns import VARIED, definition
+from tests.support.running import run
+from tests.support.steps import (
     add_users,
     blob_texts,
     differences,

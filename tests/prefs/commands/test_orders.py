@@ -18,8 +18,8 @@ from tests.prefs.commands.processes import (
     running,
     stands_still,
 )
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import copy_all, many_users, rows, until, value
+from tests.support.running import run
+from tests.support.steps import copy_all, many_users, rows, until, value
 
 BACKFILL = ("backfill_prefs", *SLOW)
 BATCH = 5

@@ -9,9 +9,9 @@ from pytest_django import Settings as DjangoSettings
 
 from prefs.engine.states import State
 from prefs.models import AuditEntry, Transition
-from tests.prefs.commands.running import run
-from tests.prefs.engine.refusals import records
-from tests.prefs.engine.steps import add_users, copy_all, go, rows, state, verify_all
+from tests.support.refusals import records
+from tests.support.running import run
+from tests.support.steps import add_users, copy_all, go, rows, state, verify_all
 
 WHY = ("--reason", "the pager is quiet")
 

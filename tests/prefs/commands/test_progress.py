@@ -12,7 +12,7 @@ from django.core.management.base import OutputWrapper
 from prefs.engine.batches import Progress
 from prefs.management.progress import ProgressLine, Window, text_of
 from prefs.models import Run
-from tests.prefs.engine.steps import FakeClock
+from tests.support.steps import FakeClock
 
 TOTAL = 10_000
 

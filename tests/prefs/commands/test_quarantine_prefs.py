@@ -12,9 +12,9 @@ from django.db.models import QuerySet
 
 from prefs.engine.states import State
 from prefs.models import AuditEntry, Run
-from tests.prefs import scratch
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.running import run
+from tests.support.steps import (
     add_users,
     copy_all,
     differences,

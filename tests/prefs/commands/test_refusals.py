@@ -10,12 +10,12 @@ from prefs.engine.flips import TRANSITION_LOCK
 from prefs.engine.states import State
 from prefs.models import Run, Transition
 from prefs.routing import DUAL_WRITE
-from tests.prefs import scratch
 from tests.prefs.commands.processes import cut_up
-from tests.prefs.commands.running import run
-from tests.prefs.engine.refusals import records
-from tests.prefs.engine.steps import add_users, go, rows, state, until, waiting_for_locks
-from tests.prefs.tampering import remove_switches
+from tests.support import scratch
+from tests.support.refusals import records
+from tests.support.running import run
+from tests.support.steps import add_users, go, rows, state, until, waiting_for_locks
+from tests.support.tampering import remove_switches
 
 COMMANDS = [
     ["status_prefs"],

@@ -12,11 +12,11 @@ from pytest_django import Settings as DjangoSettings
 
 from prefs.engine.states import State
 from prefs.models import Transition
-from tests.prefs import scratch
 from tests.prefs.commands.ledger import Ledger
 from tests.prefs.commands.processes import at_work, counted, under_way
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.running import run
+from tests.support.steps import (
     copy_all,
     differences,
     go,

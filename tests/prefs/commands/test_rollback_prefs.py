@@ -9,8 +9,8 @@ from pytest_django import Settings as DjangoSettings
 
 from prefs.engine.states import State
 from prefs.models import Transition, UserPreferences
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import add_users, blob_texts, go, state
+from tests.support.running import run
+from tests.support.steps import add_users, blob_texts, go, state
 
 
 @pytest.fixture(autouse=True)

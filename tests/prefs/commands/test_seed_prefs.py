@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from prefs.engine.states import State
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import blob_texts, copy_all, differences, go, rows, value
+from tests.support.running import run
+from tests.support.steps import blob_texts, copy_all, differences, go, rows, value
 
 
 def seeded(*arguments: str) -> list[Any]:

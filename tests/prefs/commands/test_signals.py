@@ -11,10 +11,10 @@ import pytest
 
 from prefs.clock import Clock
 from prefs.models import Run
-from tests.prefs import scratch
 from tests.prefs.commands.processes import SLOW, at_work, copied, counted, running
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.running import run
+from tests.support.steps import (
     copy_all,
     differences,
     many_users,

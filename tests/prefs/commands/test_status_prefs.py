@@ -7,9 +7,9 @@ import pytest
 from prefs.engine.states import State
 from prefs.models import UserPreferences
 from prefs.routing import DUAL_WRITE, READ_TABLES
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import add_users, copy_all, go, rows, state, take, value, verify_all
-from tests.prefs.tampering import drop_column, remove_switches
+from tests.support.running import run
+from tests.support.steps import add_users, copy_all, go, rows, state, take, value, verify_all
+from tests.support.tampering import drop_column, remove_switches
 
 
 def test_it_shows_state_route_progress_gates_and_runs(site: str) -> None:

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 
 from prefs.clock import Clock
 from prefs.models import Run
-from tests.prefs import scratch
 from tests.prefs.commands.processes import (
     SLOW,
     at_work,
@@ -17,8 +16,9 @@ from tests.prefs.commands.processes import (
     running,
     stands_still,
 )
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import many_users, rows, until, value
+from tests.support import scratch
+from tests.support.running import run
+from tests.support.steps import many_users, rows, until, value
 
 BACKFILL = ("backfill_prefs", *SLOW)
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 from prefs.engine.states import State
 from prefs.models import Transition
-from tests.prefs import scratch
-from tests.prefs.engine.steps import add_users, differences, many_users, rows, state, value
+from tests.support import scratch
+from tests.support.steps import add_users, differences, many_users, rows, state, value
 
 SOON = {"cutover_soak": 0.0, "contract_soak": 0.0, "lock_patience": 20.0}
 WORKERS = 2

@@ -6,8 +6,8 @@ import pytest
 
 from prefs.engine.states import State
 from prefs.models import Run
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import (
+from tests.support.running import run
+from tests.support.steps import (
     add_users,
     blob_texts,
     copy_all,
@@ -15,7 +15,7 @@ from tests.prefs.engine.steps import (
     go,
     many_users,
 )
-from tests.prefs.tampering import tamper
+from tests.support.tampering import tamper
 
 
 def test_where_nothing_differs_it_exits_0(site: str) -> None:

@@ -8,8 +8,8 @@ from functools import partial
 
 import psycopg
 
-from tests.prefs import scratch
-from tests.prefs.engine.steps import add_users, in_thread, until, value
+from tests.support import scratch
+from tests.support.steps import add_users, in_thread, until, value
 
 WORKER = "prefs worker"
 

@@ -18,10 +18,10 @@ from prefs.engine.integrity import wrong_triggers
 from prefs.engine.states import State
 from prefs.models import AuditEntry
 from prefs.sql import archive
-from tests.prefs import scratch
-from tests.prefs.engine.columns import VARIED
-from tests.prefs.engine.steps import ALIAS, SOON, TESTER, add_users, go, many_users, rows, value
-from tests.prefs.tampering import behind_their_backs
+from tests.support import scratch
+from tests.support.columns import VARIED
+from tests.support.steps import ALIAS, SOON, TESTER, add_users, go, many_users, rows, value
+from tests.support.tampering import behind_their_backs
 
 LIGHT = '\'{"theme": "light"}\''
 CHANGE = f"UPDATE prefs_archive SET document = {LIGHT}"

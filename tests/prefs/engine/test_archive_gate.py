@@ -8,8 +8,8 @@ import pytest
 
 from prefs.engine import seeding
 from prefs.engine.states import Gate, State
-from tests.prefs.engine.refusals import assert_refused, finding
-from tests.prefs.engine.steps import ALIAS, SOON, add_users, go, rows, take
+from tests.support.refusals import assert_refused, finding
+from tests.support.steps import ALIAS, SOON, add_users, go, rows, take
 
 
 @pytest.mark.parametrize("analyzed", [False, True])

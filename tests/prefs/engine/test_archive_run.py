@@ -20,9 +20,9 @@ from prefs.engine.leases import LeaseLost
 from prefs.engine.states import State
 from prefs.models import AuditEntry, Run, Transition, UserPreferences
 from prefs.sql import archive
-from tests.prefs import scratch
-from tests.prefs.engine.columns import VARIED
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.columns import VARIED
+from tests.support.steps import (
     ALIAS,
     SOON,
     FakeClock,

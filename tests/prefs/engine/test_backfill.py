@@ -12,8 +12,8 @@ from prefs.engine.batches import Control, Progress
 from prefs.engine.repair import Direction
 from prefs.engine.states import State
 from prefs.models import Range, Run, UserPreferences
-from tests.prefs.engine.columns import VARIED
-from tests.prefs.engine.steps import (
+from tests.support.columns import VARIED
+from tests.support.steps import (
     ALIAS,
     SOON,
     FakeClock,
@@ -30,7 +30,7 @@ from tests.prefs.engine.steps import (
     value,
     verify_all,
 )
-from tests.prefs.tampering import tamper
+from tests.support.tampering import tamper
 
 FORWARD, REVERSE = Direction.FORWARD, Direction.REVERSE
 XMIN = (

@@ -11,9 +11,9 @@ from prefs.engine.batches import ColumnGone, Progress
 from prefs.engine.repair import Direction, PrimaryMoved
 from prefs.engine.states import State
 from prefs.models import Run, UserPreferences
-from tests.prefs.engine.columns import VARIED
-from tests.prefs.engine.refusals import records
-from tests.prefs.engine.steps import (
+from tests.support.columns import VARIED
+from tests.support.refusals import records
+from tests.support.steps import (
     ALIAS,
     SOON,
     add_users,
@@ -31,7 +31,7 @@ from tests.prefs.engine.steps import (
     value,
     verify_all,
 )
-from tests.prefs.tampering import tamper
+from tests.support.tampering import tamper
 
 FORWARD, REVERSE = Direction.FORWARD, Direction.REVERSE
 

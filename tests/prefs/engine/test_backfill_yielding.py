@@ -16,8 +16,8 @@ from prefs.engine.repair import Direction
 from prefs.engine.states import State
 from prefs.models import Range, Run, UserPreferences
 from prefs.sql import copying
-from tests.prefs import scratch
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.steps import (
     ALIAS,
     SOON,
     FakeClock,

@@ -13,10 +13,10 @@ from prefs.engine.flips import OpenTransition, flip
 from prefs.engine.repair import Direction
 from prefs.engine.states import State, edge
 from prefs.models import Run, Transition, UserPreferences
-from tests.prefs import scratch
-from tests.prefs.engine.columns import INDEXES, LOOK_AT_INDEXES, VARIED, definition
-from tests.prefs.engine.refusals import records
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.columns import INDEXES, LOOK_AT_INDEXES, VARIED, definition
+from tests.support.refusals import records
+from tests.support.steps import (
     ALIAS,
     SOON,
     TESTER,

@@ -14,9 +14,9 @@ from prefs.engine import flips, transitions
 from prefs.engine.batches import Control
 from prefs.engine.states import Gate, State
 from prefs.models import Transition, UserPreferences
-from tests.prefs import scratch
-from tests.prefs.engine.refusals import finding
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.refusals import finding
+from tests.support.steps import (
     ALIAS,
     SOON,
     add_users,

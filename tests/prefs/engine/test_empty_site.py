@@ -9,10 +9,10 @@ from prefs.engine.batches import Control
 from prefs.engine.gates import GateRefused
 from prefs.engine.states import State
 from prefs.models import Transition, UserPreferences
-from tests.prefs import scratch
-from tests.prefs.engine.columns import definition
-from tests.prefs.engine.refusals import records
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.columns import definition
+from tests.support.refusals import records
+from tests.support.steps import (
     SOON,
     add_users,
     blob_texts,

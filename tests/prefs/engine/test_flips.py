@@ -17,8 +17,8 @@ from prefs.engine.states import OutOfOrder, State, edge
 from prefs.engine.transitions import plan, take_transition
 from prefs.models import Run, Transition
 from prefs.routing import SWITCHES
-from tests.prefs.engine.refusals import records
-from tests.prefs.engine.steps import (
+from tests.support.refusals import records
+from tests.support.steps import (
     ALIAS,
     SOON,
     TESTER,

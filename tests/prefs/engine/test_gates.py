@@ -8,8 +8,8 @@ from psycopg import IsolationLevel
 
 from prefs.engine.states import Gate, State
 from prefs.models import Transition
-from tests.prefs.engine.refusals import assert_refused, finding, records, undone
-from tests.prefs.engine.steps import add_users, copy_all, rows, state, take
+from tests.support.refusals import assert_refused, finding, records, undone
+from tests.support.steps import add_users, copy_all, rows, state, take
 
 TO = State.DUAL_WRITE
 ALTERED = {

@@ -8,9 +8,9 @@ import pytest
 from django.db import connection
 
 from prefs.engine.states import Gate, State
-from tests.prefs import scratch
-from tests.prefs.engine.refusals import assert_refused, finding, undone
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.refusals import assert_refused, finding, undone
+from tests.support.steps import (
     SOON,
     add_users,
     go,

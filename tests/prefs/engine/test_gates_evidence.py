@@ -11,8 +11,8 @@ import pytest
 from prefs.engine.states import Gate, State
 from prefs.engine.verification import verify, verify_sample
 from prefs.models import Run, Transition
-from tests.prefs.engine.refusals import assert_refused, finding
-from tests.prefs.engine.steps import (
+from tests.support.refusals import assert_refused, finding
+from tests.support.steps import (
     ALIAS,
     SOON,
     add_users,
@@ -25,7 +25,7 @@ from tests.prefs.engine.steps import (
     take,
     verify_all,
 )
-from tests.prefs.tampering import tamper
+from tests.support.tampering import tamper
 
 MINUTE = timedelta(minutes=1)
 

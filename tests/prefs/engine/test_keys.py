@@ -15,8 +15,8 @@ from prefs.engine.integrity import problems
 from prefs.engine.repair import Direction
 from prefs.engine.states import State
 from prefs.models import Run
-from tests.prefs import scratch
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.steps import (
     ALIAS,
     SOON,
     copy_all,

@@ -17,7 +17,7 @@ from prefs.engine.repair import Direction
 from prefs.engine.states import State
 from prefs.engine.verification import verify
 from prefs.models import Range, Run
-from tests.prefs.engine.steps import (
+from tests.support.steps import (
     ALIAS,
     SOON,
     FakeClock,

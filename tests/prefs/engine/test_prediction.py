@@ -12,8 +12,8 @@ from prefs.engine.repair import Direction
 from prefs.engine.seeding import seed
 from prefs.engine.states import State
 from prefs.models import Run
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import (
+from tests.support.running import run
+from tests.support.steps import (
     ALIAS,
     go,
     many_users,
@@ -22,7 +22,7 @@ from tests.prefs.engine.steps import (
     take,
     value,
 )
-from tests.prefs.tampering import tamper
+from tests.support.tampering import tamper
 
 FORWARD, REVERSE = Direction.FORWARD, Direction.REVERSE
 USERS = 4_000

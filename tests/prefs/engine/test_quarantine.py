@@ -16,8 +16,8 @@ from prefs.managers import UnsupportedIsolation
 from prefs.models import AuditEntry, Run, UserPreferences
 from prefs.routing import MissingSwitch
 from prefs.sql import quarantine as sql
-from tests.prefs import scratch
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.steps import (
     ALIAS,
     SOON,
     TESTER,
@@ -33,8 +33,8 @@ from tests.prefs.engine.steps import (
     until,
     value,
 )
-from tests.prefs.managers.stores import versions
-from tests.prefs.tampering import remove_switches
+from tests.support.stores import versions
+from tests.support.tampering import remove_switches
 
 FLAG = Correction(leaf="compact_mode", value='"true"', new="true")
 WAITING = """SELECT count(*) FROM pg_stat_activity

@@ -20,8 +20,8 @@ from prefs.engine.repair import Direction
 from prefs.engine.states import State
 from prefs.engine.verification import verify
 from prefs.models import Range, Run
-from tests.prefs.engine import steps
-from tests.prefs.engine.steps import (
+from tests.support import steps
+from tests.support.steps import (
     ALIAS,
     SOON,
     copy_all,

@@ -19,8 +19,8 @@ from prefs.engine.repair import (
 from prefs.engine.states import State
 from prefs.models import UserPreferences
 from prefs.routing import Route
-from tests.prefs.engine.columns import VARIED
-from tests.prefs.engine.steps import (
+from tests.support.columns import VARIED
+from tests.support.steps import (
     ALIAS,
     add_users,
     blob_texts,
@@ -34,7 +34,7 @@ from tests.prefs.engine.steps import (
     rows,
     waiting_for_locks,
 )
-from tests.prefs.tampering import tamper
+from tests.support.tampering import tamper
 
 
 def overwrite(users: list[int], direction: Direction) -> int:

@@ -13,7 +13,7 @@ from prefs.engine.batches import Control, guarded, walk
 from prefs.engine.evidence import database_now
 from prefs.engine.leases import LeaseLost, RunHeld, Tally, close, take
 from prefs.models import Run
-from tests.prefs.engine.steps import (
+from tests.support.steps import (
     ALIAS,
     SOON,
     in_thread,

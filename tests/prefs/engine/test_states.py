@@ -11,8 +11,8 @@ from prefs.engine.states import EDGES, Action, Gate, OutOfOrder, State, UnknownS
 from prefs.engine.transitions import take_transition
 from prefs.models import Transition
 from prefs.routing import SWITCHES, MissingSwitch, Route
-from tests.prefs.engine.steps import ALIAS, SOON, TESTER, edges_of, state, take
-from tests.prefs.tampering import drop_column, remove_switches, turn
+from tests.support.steps import ALIAS, SOON, TESTER, edges_of, state, take
+from tests.support.tampering import drop_column, remove_switches, turn
 
 EXPANDED, DUAL_WRITE, READ_CUTOVER, MIRROR_OFF, DROPPED = State
 

@@ -22,10 +22,10 @@ from prefs.engine.states import State
 from prefs.engine.throttle import Throttle, Watch
 from prefs.models import Run
 from prefs.sql import signals
-from tests.prefs import scratch
-from tests.prefs.commands.running import run
 from tests.prefs.engine.busy import WORKER, asleep, waiting
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.running import run
+from tests.support.steps import (
     ALIAS,
     SOON,
     add_users,

@@ -11,9 +11,9 @@ from prefs.engine.batches import ColumnGone, Control
 from prefs.engine.states import State
 from prefs.engine.verification import verify, verify_sample
 from prefs.models import Run, UserPreferences
-from tests.prefs import scratch
-from tests.prefs.engine.columns import VARIED
-from tests.prefs.engine.steps import (
+from tests.support import scratch
+from tests.support.columns import VARIED
+from tests.support.steps import (
     ALIAS,
     SOON,
     add_users,
@@ -26,7 +26,7 @@ from tests.prefs.engine.steps import (
     take,
     verify_all,
 )
-from tests.prefs.tampering import drop_column, tamper
+from tests.support.tampering import drop_column, tamper
 
 _BLOB = "UPDATE accounts_user SET preferences = {} WHERE id = %s"
 _ROW = "UPDATE user_preferences SET {} WHERE user_id = %s"

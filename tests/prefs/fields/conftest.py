@@ -1,5 +1,5 @@
 """The fixtures of the managers' tests: each of the routes, with the column or without."""
 
-from tests.prefs.managers.conftest import in_route, place
+from tests.support.places import in_route, place
 
 __all__ = ["in_route", "place"]

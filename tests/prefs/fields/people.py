@@ -10,8 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from project.accounts.models import User
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import Place
+from tests.support import stores
+from tests.support.stores import Place
 
 BEFORE = {"theme": "light", "beta": 1, "notifications": {"email": {"digest": "daily"}}}
 # What fits no column, and what a decoder or a comparison can get wrong.

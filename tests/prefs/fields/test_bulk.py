@@ -20,8 +20,8 @@ from prefs.models import UserPreferences
 from prefs.querysets import UnknownInsertions
 from project.accounts.models import User
 from tests.prefs.fields.people import BEFORE, ODD, add, add_many, exactly, statements, stored
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import Place
+from tests.support import stores
+from tests.support.stores import Place
 
 pytestmark = pytest.mark.django_db
 committing = pytest.mark.django_db(transaction=True)

@@ -17,9 +17,9 @@ from prefs.difference import replacement
 from prefs.models import UserPreferences
 from project.accounts.models import User
 from tests.prefs.fields.people import BEFORE, add, add_many, exactly, stored
-from tests.prefs.managers.conftest import EnterRoute
-from tests.prefs.managers.sessions import PATIENCE, second_session, waits_behind_us
-from tests.prefs.managers.stores import Place
+from tests.support.places import EnterRoute
+from tests.support.sessions import PATIENCE, second_session, waits_behind_us
+from tests.support.stores import Place
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 5

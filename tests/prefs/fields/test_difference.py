@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from prefs.difference import difference, replacement, same
-from tests.prefs.managers.stores import query
+from tests.support.stores import query
 
 # Few keys, so that documents meet; what else holds them apart is their kinds.
 keys = st.sampled_from(["a", "b", "theme", "notifications", ""])

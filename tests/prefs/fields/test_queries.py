@@ -16,10 +16,10 @@ from django.db.models.fields.json import KT
 from prefs.routing import SWITCHES
 from project.accounts.models import User
 from tests.prefs.fields.people import add, statements
-from tests.prefs.managers import stores
-from tests.prefs.managers.conftest import EnterRoute
-from tests.prefs.managers.stores import Place
-from tests.prefs.tampering import remove_switches
+from tests.support import stores
+from tests.support.places import EnterRoute
+from tests.support.stores import Place
+from tests.support.tampering import remove_switches
 
 pytestmark = pytest.mark.django_db
 

@@ -19,9 +19,9 @@ from prefs.models import UserPreferences
 from prefs.routing import READ_TABLES, MissingSwitch
 from project.accounts.models import User
 from tests.prefs.fields.people import BEFORE, ODD, add, add_many, exactly, statements
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import Place
-from tests.prefs.tampering import remove_switches
+from tests.support import stores
+from tests.support.stores import Place
+from tests.support.tampering import remove_switches
 
 pytestmark = pytest.mark.django_db
 MANY = 50

@@ -18,8 +18,8 @@ from prefs.codec import InvalidDocument, UndecodableDocument
 from prefs.models import UserPreferences
 from project.accounts.models import User
 from tests.prefs.fields.people import BEFORE, ODD, add, exactly, statements, stored
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import Place
+from tests.support import stores
+from tests.support.stores import Place
 
 pytestmark = pytest.mark.django_db
 committing = pytest.mark.django_db(transaction=True)

@@ -14,8 +14,8 @@ from prefs.sql.trigger_functions import CAPTURE, functions
 from prefs.sql.triggers import capture_triggers
 from prefs.sql.writes import is_marked
 from tests.prefs.interleavings.protocols import broken, changed, replaced
-from tests.prefs.managers.stores import query
-from tests.prefs.triggers.altered import alter_function, alter_trigger
+from tests.support.altered import alter_function, alter_trigger
+from tests.support.stores import query
 
 _ANY_MARK = "coalesce(current_setting('prefs.writing', true), '') <> ''"
 

@@ -11,11 +11,11 @@ from prefs.conf import Settings
 from prefs.engine.conditions import CONDITIONS
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.states import Gate
-from tests.prefs import scratch
-from tests.prefs.callers.reaching import reached
-from tests.prefs.engine.conftest import copies
-from tests.prefs.engine.steps import ALIAS
 from tests.prefs.interleavings.play import Stage
+from tests.support import scratch
+from tests.support.databases import copies
+from tests.support.reaching import reached
+from tests.support.steps import ALIAS
 
 __all__ = ["copies", "stage"]
 

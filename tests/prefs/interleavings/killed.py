@@ -11,10 +11,10 @@ from django.db import connection
 
 from prefs.engine.states import State
 from prefs.models import Run
-from tests.prefs.engine.steps import run_once
 from tests.prefs.interleavings.scene import Mirror, Scene
 from tests.prefs.interleavings.world import START, look
-from tests.prefs.managers.stores import query
+from tests.support.steps import run_once
+from tests.support.stores import query
 
 
 class Killed(Exception):

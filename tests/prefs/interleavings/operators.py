@@ -13,9 +13,9 @@ from prefs.engine.batches import Control
 from prefs.engine.repair import Direction
 from prefs.engine.states import State, current_state, edge
 from prefs.engine.verification import verify
-from tests.prefs.engine.steps import ALIAS, ORDER, SOON, TESTER
 from tests.prefs.interleavings.parts import Did, Part
 from tests.prefs.interleavings.play import DrainClock, each_statement, pause
+from tests.support.steps import ALIAS, ORDER, SOON, TESTER
 
 _EVERYBODY = {"after": None, "upto": 10_000}
 REFUSED = "GateRefused"

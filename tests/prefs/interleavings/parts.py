@@ -17,7 +17,7 @@ from django.db import transaction
 from prefs.models import UserPreferences
 from tests.prefs.interleavings.play import each_statement, pause
 from tests.prefs.interleavings.world import FIRST, MOVED, NEWCOMER, SECOND, Deed, World
-from tests.prefs.managers.stores import query
+from tests.support.stores import query
 
 Did = Callable[[Deed], None]
 

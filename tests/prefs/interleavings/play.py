@@ -20,8 +20,8 @@ from typing import Any
 from django.db import connection
 
 from prefs.clock import Clock
-from tests.prefs.managers.sessions import PATIENCE
-from tests.prefs.managers.stores import query
+from tests.support.sessions import PATIENCE
+from tests.support.stores import query
 
 # How long to listen for the end of a step before the lock manager is asked about it.
 _GLANCE = 0.002

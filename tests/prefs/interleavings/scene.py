@@ -11,7 +11,7 @@ from prefs.routing import SWITCHES
 from prefs.sql.copying import upserts
 from prefs.sql.expressions import literal
 from tests.prefs.interleavings.world import START
-from tests.prefs.managers.stores import query
+from tests.support.stores import query
 
 _EMPTIED = (
     "user_preferences",

@@ -14,7 +14,7 @@ from tests.prefs.interleavings.orders import chosen, count, every
 from tests.prefs.interleavings.play import Stage, Work, pause
 from tests.prefs.interleavings.scenario import Scenario
 from tests.prefs.interleavings.scene import Scene
-from tests.prefs.managers.stores import query
+from tests.support.stores import query
 
 SCENE = Scene(State.EXPANDED)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from prefs.engine.states import State
 from prefs.sql.documents import tables_document
-from tests.prefs.managers.stores import query
+from tests.support.stores import query
 
 Document = dict[str, Any]
 

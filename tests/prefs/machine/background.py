@@ -17,14 +17,14 @@ from prefs.engine.leases import OPEN
 from prefs.engine.repair import Direction, PrimaryMoved
 from prefs.engine.verification import verify
 from prefs.models import Run
-from tests.prefs.engine import steps
-from tests.prefs.engine.steps import ALIAS, SOON, TESTER
 from tests.prefs.machine import drawing
 from tests.prefs.machine.base import SELDOM, USERS
 from tests.prefs.machine.documents import corrected, parse, quarantined, text_of
 from tests.prefs.machine.model import EXPANDED
 from tests.prefs.machine.writing import WritingRules
-from tests.prefs.reference import ABSENT
+from tests.support import steps
+from tests.support.reference import ABSENT
+from tests.support.steps import ALIAS, SOON, TESTER
 
 
 def stops_after(batches: int | None) -> Control:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from pytest_django import Settings
 
-from tests.prefs.engine.conftest import copies, site
+from tests.support.databases import copies, site
 
 __all__ = ["copies", "no_soak", "site"]
 

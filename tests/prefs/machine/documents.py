@@ -1,6 +1,6 @@
 """What each way of writing makes of a document, in plain Python.
 
-A document here is a tree as `tests.prefs.reference.parse` gives it: numbers keep their digits,
+A document here is a tree as `tests.support.reference.parse` gives it: numbers keep their digits,
 ABSENT is SQL NULL. Nothing changes a tree that it was given, and nothing is shared with the code
 under test.
 """
@@ -15,8 +15,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from tests.prefs import reference
-from tests.prefs.reference import ABSENT, Number
+from tests.support import reference
+from tests.support.reference import ABSENT, Number
 
 _ZONES = zoneinfo.available_timezones() - {"Factory", "localtime"}
 _PAGE_SIZE = next(accept for leaf, _, accept in reference.LEAVES if leaf == "items_per_page")

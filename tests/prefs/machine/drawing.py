@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from hypothesis import strategies as st
 
 from tests.prefs.machine.documents import parse, text_of
-from tests.prefs.strategies import BYTES, Text, compose
+from tests.support.strategies import BYTES, Text, compose
 
 # Deep documents and huge numbers have tests of their own.
 _DEEPEST, _LONGEST = 40, 5_000

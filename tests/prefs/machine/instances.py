@@ -24,7 +24,7 @@ from tests.prefs.machine.documents import (
     spelled,
     stored_as,
 )
-from tests.prefs.reference import ABSENT
+from tests.support.reference import ABSENT
 
 # A field of a typed row, what it is set to, and the merge patch that this is.
 _FIELDS: dict[str, tuple[Any, str]] = {

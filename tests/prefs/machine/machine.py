@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from prefs.engine.states import State
-from tests.prefs.engine.steps import go
 from tests.prefs.machine.instances import InstanceRules
 from tests.prefs.machine.migration import MigrationRules
 from tests.prefs.machine.model import ORDER, READ_CUTOVER, Model
 from tests.prefs.machine.stores import Stores
+from tests.support.steps import go
 
 THOROUGH = settings(
     max_examples=60,

@@ -14,11 +14,11 @@ from prefs.engine.states import OutOfOrder, State, refuse_to_unexpand
 from prefs.engine.switches import SwitchRefused
 from prefs.models import Run
 from prefs.routing import DUAL_WRITE, READ_TABLES
-from tests.prefs.engine.steps import ALIAS, SOON, rows, take
 from tests.prefs.machine.background import STOPS, BackgroundRules, open_run, stops_after
 from tests.prefs.machine.base import SELDOM
 from tests.prefs.machine.documents import parse
 from tests.prefs.machine.model import DROPPED, EXPANDED, ORDER
+from tests.support.steps import ALIAS, SOON, rows, take
 
 _TURNED = {
     (DUAL_WRITE, True): {State.EXPANDED: State.DUAL_WRITE, State.MIRROR_OFF: State.READ_CUTOVER},

@@ -7,9 +7,9 @@ from typing import Any
 
 from prefs.models import NotificationPreferences, UserPreferences
 from project.accounts.models import User
-from tests.prefs.engine.steps import differences
 from tests.prefs.machine.documents import at, parse, readable, seen, spelled, text_of
 from tests.prefs.machine.model import Model
+from tests.support.steps import differences
 
 _TOPICS = (("email", "marketing"), ("email", "digest"), ("push", "mentions"))
 _NOBODY = 987_654_321

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefs.engine.states import State
-from tests.prefs import reference, scratch
 from tests.prefs.machine.documents import parse, text_of
 from tests.prefs.machine.model import Model
-from tests.prefs.managers.stores import restore_column
-from tests.prefs.reference import ABSENT
-from tests.prefs.tampering import drop_column
+from tests.support import reference, scratch
+from tests.support.reference import ABSENT
+from tests.support.stores import restore_column
+from tests.support.tampering import drop_column
 
 _TIMES = ("quiet_hours_start", "quiet_hours_end")
 _COLUMNS = ", ".join(f"{c}::text" if c in _TIMES else c for c in reference.COLUMNS)

@@ -18,8 +18,8 @@ from prefs.sql import writes
 from prefs.sql.changes import change
 from prefs.sql.trigger_functions import CAPTURE
 from prefs.sql.writes import write
-from tests.prefs.engine.steps import rows
 from tests.prefs.machine.machine import THOROUGH, run
+from tests.support.steps import rows
 
 pytestmark = pytest.mark.usefixtures("no_soak")
 Patch = pytest.MonkeyPatch

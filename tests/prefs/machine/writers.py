@@ -11,9 +11,9 @@ from typing import Any
 
 from prefs.models import UserPreferences
 from project.accounts.models import User
-from tests.prefs.engine.steps import rows
 from tests.prefs.machine.documents import parse, seen
 from tests.prefs.machine.previous import PreviousUser
+from tests.support.steps import rows
 
 _REST = "'', '', '', '', false, false, true, now()"
 _COLUMNS = (

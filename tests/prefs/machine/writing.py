@@ -12,7 +12,6 @@ from hypothesis.stateful import MultipleResults, consumes, initialize, multiple,
 from prefs.codec import InvalidDocument
 from prefs.models import UserPreferences
 from project.accounts.models import User
-from tests.prefs.engine.steps import rows, value
 from tests.prefs.machine import drawing, writers
 from tests.prefs.machine.base import MOST_USERS, SELDOM, USERS, Base
 from tests.prefs.machine.documents import (
@@ -26,7 +25,8 @@ from tests.prefs.machine.documents import (
     stored_as,
     text_of,
 )
-from tests.prefs.reference import ABSENT
+from tests.support.reference import ABSENT
+from tests.support.steps import rows, value
 
 _WRITERS = [*writers.OURS, *writers.PREVIOUS, *writers.SQL]
 _CREATORS = [*writers.CREATORS, *writers.CREATORS_WITHOUT, *writers.CREATORS_BY_COLUMN]

@@ -10,9 +10,9 @@ from django.db import connection, transaction
 from prefs.engine.repair import Direction, overwrite_mirror
 from prefs.models import UserPreferences
 from prefs.routing import Route
-from tests.prefs.managers.sessions import second_session
-from tests.prefs.managers.stores import Place
-from tests.prefs.tampering import turn
+from tests.support.sessions import second_session
+from tests.support.stores import Place
+from tests.support.tampering import turn
 
 _FORWARD = (Place.BLOB, Place.BLOB_MIRRORED, Place.TABLES_MIRRORED, Place.TABLES)
 ROUNDS = {"forward": _FORWARD, "backward": _FORWARD[::-1]}

@@ -16,10 +16,10 @@ from prefs.mapping import TOPICS, UnknownTopic, topic
 from prefs.models import NotificationPreferences
 from prefs.routing import SWITCHES, MissingSwitch, Route
 from prefs.sql import documents as sql
-from tests.prefs.managers import stores
-from tests.prefs.managers.conftest import EnterRoute
-from tests.prefs.managers.stores import Place
-from tests.prefs.tampering import remove_switches, tamper, turn
+from tests.support import stores
+from tests.support.places import EnterRoute
+from tests.support.stores import Place
+from tests.support.tampering import remove_switches, tamper, turn
 
 pytestmark = pytest.mark.django_db
 

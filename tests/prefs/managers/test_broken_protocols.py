@@ -17,11 +17,11 @@ from prefs import managers
 from prefs.models import UserPreferences
 from prefs.routing import Route
 from prefs.sql import writes as sql
-from tests.prefs.managers import stores
-from tests.prefs.managers.conftest import EnterRoute
 from tests.prefs.managers.flips import ROUNDS, merged_while_the_route_moves
-from tests.prefs.managers.sessions import BOTH, FIRST, SECOND, merge_behind_another
-from tests.prefs.managers.stores import Place
+from tests.support import stores
+from tests.support.places import EnterRoute
+from tests.support.sessions import BOTH, FIRST, SECOND, merge_behind_another
+from tests.support.stores import Place
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,10 +14,11 @@ from django.db import OperationalError, connection, transaction
 
 from prefs.models import UserPreferences
 from prefs.sql import writes as sql
-from tests.prefs.managers import stores, workers
-from tests.prefs.managers.conftest import EnterRoute
+from tests.prefs.managers import workers
 from tests.prefs.managers.processes import WRITERS, writers
-from tests.prefs.managers.sessions import (
+from tests.support import stores
+from tests.support.places import EnterRoute
+from tests.support.sessions import (
     BOTH,
     FIRST,
     PATIENCE,
@@ -26,7 +27,7 @@ from tests.prefs.managers.sessions import (
     second_session,
     waits_behind_us,
 )
-from tests.prefs.managers.stores import Place
+from tests.support.stores import Place
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

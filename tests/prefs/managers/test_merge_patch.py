@@ -9,8 +9,8 @@ import pytest
 
 from prefs.codec import MAX_PATCH_DEPTH, InvalidDocument
 from prefs.models import UserPreferences
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import Place
+from tests.support import stores
+from tests.support.stores import Place
 
 pytestmark = pytest.mark.django_db
 

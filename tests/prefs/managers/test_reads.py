@@ -11,7 +11,7 @@ from django.db import transaction
 from prefs.codec import UndecodableDocument, UnprintableDocument
 from prefs.models import UserPreferences
 from prefs.routing import SWITCHES, MissingSwitch
-from tests.prefs.managers.stores import (
+from tests.support.stores import (
     NOBODY,
     Place,
     as_jsonb,
@@ -19,7 +19,7 @@ from tests.prefs.managers.stores import (
     insert_user,
     insert_users,
 )
-from tests.prefs.tampering import remove_switches
+from tests.support.tampering import remove_switches
 
 pytestmark = pytest.mark.django_db
 

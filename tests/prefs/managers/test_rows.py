@@ -8,8 +8,8 @@ import pytest
 from prefs.codec import InvalidDocument
 from prefs.models import NotificationPreferences, UserPreferences
 from prefs.rows import NotALeaf, NotARow, RowsStay
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import Place, insert_users
+from tests.support import stores
+from tests.support.stores import Place, insert_users
 
 pytestmark = pytest.mark.django_db
 

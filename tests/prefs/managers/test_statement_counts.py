@@ -16,9 +16,9 @@ from prefs.codec import InvalidDocument
 from prefs.models import NotificationPreferences, UserPreferences
 from prefs.routing import READ_TABLES, MissingSwitch
 from prefs.sql import documents, writes
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import NOBODY, Place
-from tests.prefs.tampering import remove_switches
+from tests.support import stores
+from tests.support.stores import NOBODY, Place
+from tests.support.tampering import remove_switches
 
 # A test of autocommit needs real transactions; every other runs inside one, as callers do.
 pytestmark = pytest.mark.django_db

@@ -11,12 +11,12 @@ from prefs.codec import InvalidDocument
 from prefs.managers import UnsupportedIsolation
 from prefs.models import UserPreferences
 from prefs.routing import Route
-from tests.prefs.managers import stores
-from tests.prefs.managers.conftest import EnterRoute
 from tests.prefs.managers.flips import ROUNDS, merged_while_the_route_moves
-from tests.prefs.managers.sessions import second_session
-from tests.prefs.managers.stores import Place
-from tests.prefs.tampering import turn
+from tests.support import stores
+from tests.support.places import EnterRoute
+from tests.support.sessions import second_session
+from tests.support.stores import Place
+from tests.support.tampering import turn
 
 # A test that sets an isolation level, or commits, needs real transactions.
 pytestmark = pytest.mark.django_db

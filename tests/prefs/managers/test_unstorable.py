@@ -13,8 +13,8 @@ from django.test import override_settings
 
 from prefs.codec import InvalidDocument
 from prefs.models import UserPreferences
-from tests.prefs.managers import stores
-from tests.prefs.managers.stores import Place
+from tests.support import stores
+from tests.support.stores import Place
 
 pytestmark = pytest.mark.django_db
 

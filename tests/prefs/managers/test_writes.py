@@ -12,10 +12,10 @@ from django.contrib.auth import get_user_model
 from prefs.codec import UndecodableDocument
 from prefs.models import UserPreferences
 from prefs.routing import SWITCHES, MissingSwitch
-from tests.prefs.managers import stores
-from tests.prefs.managers.conftest import EnterRoute
-from tests.prefs.managers.stores import DECOY, NOBODY, Place, query
-from tests.prefs.tampering import remove_switches, tamper
+from tests.support import stores
+from tests.support.places import EnterRoute
+from tests.support.stores import DECOY, NOBODY, Place, query
+from tests.support.tampering import remove_switches, tamper
 
 pytestmark = pytest.mark.django_db
 

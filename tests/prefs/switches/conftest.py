@@ -9,8 +9,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.test import Client
 
-from tests.prefs.engine.conftest import copies, site
 from tests.prefs.switches.turning import ADMIN
+from tests.support.databases import copies, site
 
 __all__ = ["copies", "site"]
 

@@ -15,7 +15,6 @@ from waffle import get_waffle_switch_model
 from prefs.engine.states import State
 from prefs.models import AuditEntry, Transition
 from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES
-from tests.prefs.engine.steps import go, rows, state
 from tests.prefs.switches.turning import (
     ADMIN,
     LIST,
@@ -26,7 +25,8 @@ from tests.prefs.switches.turning import (
     post,
     switch,
 )
-from tests.prefs.tampering import remove_switches
+from tests.support.steps import go, rows, state
+from tests.support.tampering import remove_switches
 
 Switch = get_waffle_switch_model()
 AUDIT = reverse("admin:prefs_auditentry_changelist")

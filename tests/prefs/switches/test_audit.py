@@ -16,11 +16,11 @@ from prefs.engine.states import State
 from prefs.engine.switches import SwitchRefused
 from prefs.models import AuditEntry
 from prefs.routing import DUAL_WRITE, READ_TABLES, Route
-from tests.prefs import scratch
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import ALIAS, TESTER, add_users, go, rows, state, take
 from tests.prefs.switches.turning import switch
-from tests.prefs.tampering import turn
+from tests.support import scratch
+from tests.support.running import run
+from tests.support.steps import ALIAS, TESTER, add_users, go, rows, state, take
+from tests.support.tampering import turn
 
 
 def entries(event: str) -> list[AuditEntry]:

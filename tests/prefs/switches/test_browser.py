@@ -19,9 +19,9 @@ from playwright.sync_api import Page, sync_playwright
 from prefs.engine.states import State
 from prefs.models import AuditEntry, Transition
 from prefs.routing import DUAL_WRITE, READ_TABLES
-from tests.prefs import scratch
-from tests.prefs.engine.steps import add_users, state, until
 from tests.prefs.switches.turning import ADMIN, LIST
+from tests.support import scratch
+from tests.support.steps import add_users, state, until
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 

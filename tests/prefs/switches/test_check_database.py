@@ -10,10 +10,10 @@ from django.db import connection
 from prefs.engine.states import State
 from prefs.routing import READ_TABLES, Route
 from prefs.sql.triggers import capture_triggers, guard_triggers
-from tests.prefs import scratch
-from tests.prefs.commands.running import Outcome, run
-from tests.prefs.engine.steps import add_users, copy_all, go, rows, state, take, verify_all
-from tests.prefs.tampering import remove_switches, turn
+from tests.support import scratch
+from tests.support.running import Outcome, run
+from tests.support.steps import add_users, copy_all, go, rows, state, take, verify_all
+from tests.support.tampering import remove_switches, turn
 
 
 def check() -> Outcome:

@@ -14,8 +14,8 @@ from prefs.engine.states import State
 from prefs.engine.switches import turn_by_protocol
 from prefs.models import Transition
 from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES
-from tests.prefs.engine.steps import add_users, copy_all, go, rows, state, verify_all
 from tests.prefs.switches.turning import WAYS, act, nothing_changes, switch
+from tests.support.steps import add_users, copy_all, go, rows, state, verify_all
 
 GATES_MET = [
     (State.EXPANDED, DUAL_WRITE, State.DUAL_WRITE),

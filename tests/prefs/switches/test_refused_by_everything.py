@@ -16,11 +16,11 @@ from prefs.engine.states import State
 from prefs.engine.switches import SwitchRefused
 from prefs.models import Transition
 from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES
-from tests.prefs import scratch
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import add_users, go, rows, state
 from tests.prefs.switches.turning import nothing_changes, switch
-from tests.prefs.tampering import remove_switches
+from tests.support import scratch
+from tests.support.running import run
+from tests.support.steps import add_users, go, rows, state
+from tests.support.tampering import remove_switches
 
 Switch = get_waffle_switch_model()
 

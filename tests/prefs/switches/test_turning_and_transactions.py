@@ -12,9 +12,10 @@ from prefs.engine.states import State
 from prefs.engine.switches import SwitchRefused
 from prefs.models import Transition, UserPreferences
 from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES
-from tests.prefs import scratch
-from tests.prefs.commands.running import run
-from tests.prefs.engine.steps import (
+from tests.prefs.switches.turning import nothing_changes, switch
+from tests.support import scratch
+from tests.support.running import run
+from tests.support.steps import (
     add_users,
     copy_all,
     differences,
@@ -27,7 +28,6 @@ from tests.prefs.engine.steps import (
     until,
     value,
 )
-from tests.prefs.switches.turning import nothing_changes, switch
 
 WAITING = """SELECT count(*) FROM pg_stat_activity
   WHERE datname = current_database() AND wait_event_type = 'Lock'"""

@@ -13,8 +13,8 @@ from django.urls import reverse
 from waffle import get_waffle_switch_model
 
 from prefs.engine.switches import SwitchRefused
-from tests.prefs.commands.running import run
-from tests.prefs.engine.refusals import records
+from tests.support.refusals import records
+from tests.support.running import run
 
 ADMIN = "the operator"
 LIST = reverse("admin:waffle_switch_changelist")

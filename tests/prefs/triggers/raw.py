@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 
-from tests.prefs.managers.stores import query
+from tests.support.stores import query
 
 BEFORE = '{"theme": "light", "items_per_page": 10, "beta": 1}'
 AFTER = '{"theme": "dark", "items_per_page": 10.0, "beta": 1.0, "notifications": {"push": 1}}'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.prefs.managers.stores import query
+from tests.support.stores import query
 
 
 @contextmanager

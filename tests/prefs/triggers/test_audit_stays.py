@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from prefs.models import AuditEntry
-from tests.prefs.managers.stores import query
 from tests.prefs.triggers.raw import refused
+from tests.support.stores import query
 
 STATEMENTS = {
     "UPDATE": "UPDATE prefs_audit SET actor = 'somebody else'",

@@ -17,18 +17,17 @@ from prefs.models import UserPreferences
 from prefs.routing import Route
 from prefs.sql.trigger_functions import CAPTURE, GUARD_SWITCH, TURNING
 from prefs.sql.writes import is_marked, is_not_marked
-from tests.prefs import scratch
-from tests.prefs.managers import stores
-from tests.prefs.managers.conftest import EnterRoute
-from tests.prefs.managers.sessions import PATIENCE, second_session, waits_behind_us
-from tests.prefs.managers.stores import Place, query
-from tests.prefs.tampering import turn
-from tests.prefs.triggers.altered import alter_function, alter_trigger
 from tests.prefs.triggers.raw import AFTER, BEFORE, refused, update_at_once
 from tests.prefs.triggers.sessions import (
     role_of_the_users_table,
     tables_of_its_own_with_our_names,
 )
+from tests.support import scratch, stores
+from tests.support.altered import alter_function, alter_trigger
+from tests.support.places import EnterRoute
+from tests.support.sessions import PATIENCE, second_session, waits_behind_us
+from tests.support.stores import Place, query
+from tests.support.tampering import turn
 
 MARKED = is_marked()
 ANY_MARK = "coalesce(current_setting('prefs.writing', true), '') <> ''"

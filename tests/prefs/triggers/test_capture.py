@@ -8,15 +8,15 @@ from contextlib import AbstractContextManager
 import pytest
 
 from prefs.models import UserPreferences
-from tests.prefs.managers import stores
-from tests.prefs.managers.conftest import EnterRoute
-from tests.prefs.managers.stores import Place, query
 from tests.prefs.triggers.raw import AFTER, BEFORE, INSERTS, UPDATES, Write
 from tests.prefs.triggers.sessions import (
     an_empty_search_path,
     role_of_the_users_table,
     tables_of_its_own_with_our_names,
 )
+from tests.support import stores
+from tests.support.places import EnterRoute
+from tests.support.stores import Place, query
 
 pytestmark = pytest.mark.django_db
 

@@ -7,12 +7,11 @@ from django.db import NotSupportedError, transaction
 
 from prefs.models import UserPreferences
 from prefs.routing import SWITCHES
-from tests.prefs.engine import steps
-from tests.prefs.managers import stores
-from tests.prefs.managers.conftest import EnterRoute
-from tests.prefs.managers.stores import Place, query
-from tests.prefs.tampering import remove_switches
 from tests.prefs.triggers.raw import AFTER, BEFORE, UPDATES, Write, insert, refused, update_at_once
+from tests.support import steps, stores
+from tests.support.places import EnterRoute
+from tests.support.stores import Place, query
+from tests.support.tampering import remove_switches
 
 every_update = pytest.mark.parametrize("write", UPDATES, ids=lambda write: write.__name__)
 

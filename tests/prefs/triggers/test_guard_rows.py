@@ -6,10 +6,10 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
-from tests.prefs.managers import stores
-from tests.prefs.managers.conftest import EnterRoute
-from tests.prefs.managers.stores import Place, query
 from tests.prefs.triggers.raw import AFTER, BEFORE, refused
+from tests.support import stores
+from tests.support.places import EnterRoute
+from tests.support.stores import Place, query
 
 pytestmark = pytest.mark.django_db
 

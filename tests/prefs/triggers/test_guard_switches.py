@@ -12,9 +12,9 @@ from prefs.engine.states import State
 from prefs.models import Transition
 from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES, Route
 from prefs.sql.trigger_functions import TURNING
-from tests.prefs.engine.steps import go, rows, state
-from tests.prefs.tampering import allowed_to_turn, remove_switches, turn
 from tests.prefs.triggers.raw import refused
+from tests.support.steps import go, rows, state
+from tests.support.tampering import allowed_to_turn, remove_switches, turn
 
 SAID = "of the switches of the preferences migration is refused"
 INSERT = (

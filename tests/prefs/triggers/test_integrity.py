@@ -12,10 +12,10 @@ from prefs.engine.states import Gate, State
 from prefs.routing import DUAL_WRITE, Route
 from prefs.sql.trigger_functions import functions
 from prefs.sql.triggers import capture_triggers, guard_triggers
-from tests.prefs.engine.refusals import assert_refused, undone
-from tests.prefs.engine.steps import ALIAS, add_users, differences, go, rows, set_blob, verify_all
-from tests.prefs.tampering import drop_column, remove_switches, turn
-from tests.prefs.triggers.altered import alter_function, alter_trigger
+from tests.support.altered import alter_function, alter_trigger
+from tests.support.refusals import assert_refused, undone
+from tests.support.steps import ALIAS, add_users, differences, go, rows, set_blob, verify_all
+from tests.support.tampering import drop_column, remove_switches, turn
 
 TRIGGERS = [(t.table, t.name) for t in (*capture_triggers(), *guard_triggers())]
 DAMAGE = {

@@ -10,10 +10,10 @@ from django.db import connection, transaction
 
 from prefs.engine.repair import Direction, overwrite_mirror
 from prefs.models import UserPreferences
-from tests.prefs.managers import stores
-from tests.prefs.managers.conftest import EnterRoute
-from tests.prefs.managers.stores import Place, query
 from tests.prefs.triggers.raw import AFTER, BEFORE, refused, update_at_once
+from tests.support import stores
+from tests.support.places import EnterRoute
+from tests.support.stores import Place, query
 
 pytestmark = pytest.mark.django_db
 

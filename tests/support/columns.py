@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.prefs.engine.steps import rows
+from tests.support.steps import rows
 
 VARIED: tuple[Any, ...] = (
     None,

@@ -22,7 +22,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SETTINGS = "tests.prefs.commands.settings"
+SETTINGS = "tests.support.settings"
 Session = psycopg.Connection[tuple[Any, ...]]
 
 # Every change of a schema writes rows of catalogs anew.

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from django.db import connection, transaction
 
 from prefs.models import UserPreferences
-from tests.prefs.managers.stores import query
+from tests.support.stores import query
 
 PATIENCE = 20.0
 T = TypeVar("T")

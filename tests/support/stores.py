@@ -17,7 +17,7 @@ from prefs.sql import catalog, copying
 from prefs.sql.expressions import document, typed
 from prefs.sql.triggers import capture_triggers
 from prefs.sql.writes import upsert
-from tests.prefs.tampering import behind_their_backs, drop_column, tamper, turn
+from tests.support.tampering import behind_their_backs, drop_column, tamper, turn
 
 # What the store that a route does not use holds: an answer with it came from the wrong one.
 DECOY = '{"theme": "system", "decoy": true, "notifications": {"email": {"marketing": false}}}'

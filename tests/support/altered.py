@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefs.sql.trigger_functions import functions
 from prefs.sql.triggers import capture_triggers, guard_triggers
-from tests.prefs.managers.stores import query
+from tests.support.stores import query
 
 
 def alter_function(name: str, *patches: tuple[str, str]) -> None:

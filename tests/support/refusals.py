@@ -13,7 +13,7 @@ from prefs.engine.findings import Finding
 from prefs.engine.gates import GateRefused, evaluate
 from prefs.engine.states import Gate, State, edge
 from prefs.models import Transition
-from tests.prefs.engine.steps import ALIAS, ORDER, SOON, rows, state, take
+from tests.support.steps import ALIAS, ORDER, SOON, rows, state, take
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from prefs.engine.transitions import take_transition
 from prefs.engine.verification import verify
 from prefs.models import Run, Transition, UserPreferences
 from prefs.sql import copying
-from tests.prefs.tampering import tamper
+from tests.support.tampering import tamper
 
 T = TypeVar("T")
 ALIAS = "default"

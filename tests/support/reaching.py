@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 
-from tests.prefs import scratch
+from tests.support import scratch
 
 DEFAULT = "default"
 

@@ -1,0 +1,67 @@
+"""Gates on the settings and subscriptions of the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections
+
+from prefs.engine.findings import Finding, Inquiry
+from prefs.engine.states import Gate
+from prefs.sql import catalog
+
+
+def read_committed(inquiry: Inquiry) -> Finding:
+    """No default gives a session another isolation level."""
+    wrong = [
+        f"Django's OPTIONS of {alias!r} set an isolation level"
+        for alias in inquiry.aliases()
+        if _sets_isolation(connections[alias].settings_dict.get("OPTIONS", {}))
+    ]
+    names = ["default_transaction_isolation"]
+    for place, name, value in inquiry.rows(catalog.stored_settings(), names=names):
+        if value.lower() != "read committed":
+            wrong.append(f"{name} is {value} ({place})")
+    return Finding(
+        gate=Gate.READ_COMMITTED,
+        met=not wrong,
+        found="; ".join(wrong) or "READ COMMITTED wherever a default is set",
+        remedy="Remove the setting, or set it to read committed, and reconnect.",
+    )
+
+
+def _sets_isolation(options: dict[str, Any]) -> bool:
+    # Django's isolation_level is psycopg's enumeration, in which READ COMMITTED is 2.
+    if options.get("isolation_level") not in (None, 2):
+        return True
+    startup = str(options.get("options", "")).lower()
+    return any(level in startup for level in ("uncommitted", "repeatable", "serializable"))
+
+
+def durable_commits(inquiry: Inquiry) -> Finding:
+    """A commit is on disk when it returns."""
+    names = ["fsync", "synchronous_commit"]
+    wrong = [
+        f"{name} is off ({place})"
+        for place, name, value in inquiry.rows(catalog.stored_settings(), names=names)
+        if value.lower() in ("off", "false", "no", "0")
+    ]
+    return Finding(
+        gate=Gate.DURABLE_COMMITS,
+        met=not wrong,
+        found="; ".join(wrong) or "a commit is on disk when it returns",
+        remedy="Turn it on: a commit that a crash can take back is not an acknowledged write.",
+    )
+
+
+def no_logical_apply(inquiry: Inquiry) -> Finding:
+    """No subscription applies changes into our tables."""
+    tables = [row[0] for row in inquiry.rows(catalog.subscribed_tables())]
+    return Finding(
+        gate=Gate.NO_LOGICAL_APPLY,
+        met=not tables,
+        found=f"a subscription applies changes into {', '.join(tables)}"
+        if tables
+        else "no subscription applies changes into these tables",
+        remedy="Drop these tables from the subscription: what it applies is not mirrored.",
+    )
