@@ -23,7 +23,9 @@ class PrefsConfig(AppConfig):
         )
         from prefs.engine.checks import installation_is_intact
         from prefs.engine.switches import refuse_deletion, turn_by_protocol
+        from prefs.sql import places
 
+        places.install()
         checks.register(mapping_matches_models, checks.Tags.models)
         checks.register(users_store_their_preferences, checks.Tags.models)
         checks.register(sessions_are_named, checks.Tags.security)

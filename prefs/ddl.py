@@ -18,6 +18,7 @@ from django.db.migrations.operations import RunSQL
 
 from prefs import conf
 from prefs.clock import Clock
+from prefs.sql.places import placed
 
 LOCK_NOT_AVAILABLE = "55P03"
 T = TypeVar("T")
@@ -82,15 +83,28 @@ class BoundedLocks(RunSQL):
         schema_editor.execute(timeout_statement(conf.current()), params=None)
 
 
-class LockedSQL(RunSQL):
-    """A migration's SQL that needs a lock on a live table: each statement is retried alone.
+class PlacedSQL(RunSQL):
+    """A migration's SQL over our tables, printed and run with the schemas they are in."""
+
+    def _run_sql(self, schema_editor: BaseDatabaseSchemaEditor, sqls: Any) -> None:
+        for statement in self._statements(schema_editor, sqls):
+            schema_editor.execute(statement, params=None)
+
+    @staticmethod
+    def _statements(schema_editor: BaseDatabaseSchemaEditor, sqls: Any) -> list[str]:
+        statements = [sqls] if isinstance(sqls, str) else sqls
+        return [placed(statement, schema_editor.connection) for statement in statements]
+
+
+class LockedSQL(PlacedSQL):
+    """The same where it needs a lock on a live table: each statement is retried alone.
 
     For migrations with `atomic = False`.
     """
 
     def _run_sql(self, schema_editor: BaseDatabaseSchemaEditor, sqls: Any) -> None:
         settings = conf.current()
-        for statement in [sqls] if isinstance(sqls, str) else sqls:
+        for statement in self._statements(schema_editor, sqls):
             if schema_editor.collect_sql:
                 # What runs, but for the retries.
                 for printed in ("BEGIN", timeout_statement(settings), statement, "COMMIT"):

@@ -6,10 +6,12 @@ Everything is compared with PostgreSQL's catalogs, now. The gates ask this, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 
 from prefs.engine.states import (
     State,
@@ -21,21 +23,38 @@ from prefs.engine.states import (
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.models import Run
 from prefs.routing import MissingSwitch
-from prefs.sql import catalog, installed, planned
-from prefs.sql.functions import FUNCTIONS
-from prefs.sql.trigger_functions import functions
-from prefs.sql.triggers import capture_triggers, guard_triggers
+from prefs.sql import catalog, installed, registry
+from prefs.sql.names import qualified, quote
+from prefs.sql.places import placed
+from prefs.sql.registry import StoredFunction
+from prefs.sql.triggers import Trigger, capture_triggers, guard_triggers
 
 REINSTALL = (
-    "`manage.py sqlmigrate prefs 0003 | manage.py dbshell`, and the same with 0005, then"
-    " `manage.py verify_prefs`: what was written meanwhile may be in one store alone"
+    "`manage.py install_prefs`, then `manage.py verify_prefs`: what was written meanwhile may be"
+    " in one store alone"
 )
-
-
 KEYS_BACK = (
-    "`manage.py backfill_prefs`: a copy of many users goes without the foreign keys, and puts"
-    " them back at its end"
+    "`manage.py backfill_prefs` in expanded, else `manage.py install_prefs`: a copy of many users"
+    " goes without the foreign keys, and puts them back at its end"
 )
+BY_HAND = (
+    "the statement for it that `manage.py sqlmigrate prefs 0001` prints, in `manage.py dbshell`,"
+    " then `manage.py verify_prefs`"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flaw:
+    """A part of the installation that is not as expand made it, and what makes it so again."""
+
+    what: str
+    statements: tuple[str, ...] = ()
+    """What `install_prefs` runs; none where it is a key, or for a hand to mend."""
+
+    remedy: str = REINSTALL
+
+    def __str__(self) -> str:
+        return self.what
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,60 +68,114 @@ class Problem:
         return f"{self.what}. {self.repair}"
 
 
-def wrong_tables(alias: str) -> list[str]:
+def wrong_tables(alias: str) -> list[Flaw]:
     """What of the typed tables and of the functions on the way is not as expand made it."""
-    wrong: list[str] = []
+    wrong: list[Flaw] = []
     for table in (USER_TABLE, NOTIFICATION_TABLE):
-        expected = installed.expected_objects(table)
-        actual = dict(_rows(alias, installed.actual_objects(), {"table": table}))
-        wrong += [f"{table}: no {name}" for name in expected.keys() - actual.keys()]
-        wrong += [
+        expected = {
+            name: _bare(definition, alias)
+            for name, definition in installed.expected_objects(table).items()
+        }
+        with _plainly(alias) as cursor:
+            cursor.execute(installed.actual_objects(), {"table": _placed(qualified(table), alias)})
+            actual = dict(cursor.fetchall())
+        whats = [f"{table}: no {name}" for name in expected.keys() - actual.keys()]
+        whats += [
             f"{table}: {name} is {definition!r}"
             for name, definition in actual.items()
             if expected.get(name, "" if not name.startswith("index") else definition) != definition
         ]
-    return sorted(wrong + _wrong_functions(alias, FUNCTIONS | planned.functions()))
+        key = installed.foreign_key_name(table)
+        wrong += [Flaw(what=w, remedy=KEYS_BACK if key in w else BY_HAND) for w in whats]
+    return _sorted(wrong + _wrong_functions(alias, registry.called()))
 
 
-def wrong_triggers(alias: str, *, has_column: bool) -> list[str]:
+def wrong_triggers(alias: str, *, has_column: bool) -> list[Flaw]:
     """Which of our triggers are missing, disabled or altered; a blob that is gone has none."""
-    expected = {
-        (trigger.table.replace('"', ""), trigger.name): trigger.create.replace('"', "").replace(
-            "CREATE OR REPLACE", "CREATE"
-        )
-        for trigger in (*guard_triggers(), *(capture_triggers() if has_column else ()))
-    }
-    tables = sorted({trigger.table for trigger in (*guard_triggers(), *capture_triggers())})
-    found = {
-        (table, name): definition if enabled else "disabled"
-        for table, name, definition, enabled in _rows(
-            alias, installed.installed_triggers(), {"tables": tables}
-        )
-    }
-    wrong = [f"{table}: no trigger {name}" for table, name in expected.keys() - found.keys()]
-    wrong += [
-        f"{table}: trigger {name} is {definition!r}"
-        for (table, name), definition in found.items()
-        if definition != expected.get((table, name))
+    captures = capture_triggers()
+    ours = (*guard_triggers(), *(captures if has_column else ()))
+    expected = {(_bare(trigger.table, alias), trigger.name): trigger for trigger in ours}
+    tables = sorted({_placed(t.table, alias) for t in (*ours, *captures)})
+    with _plainly(alias) as cursor:
+        cursor.execute(installed.installed_triggers(), {"tables": tables})
+        found = {
+            (table, name): definition if enabled else "disabled"
+            for table, name, definition, enabled in cursor.fetchall()
+        }
+    wrong = [
+        Flaw(what=f"{trigger.table_name}: no trigger {trigger.name}", statements=(trigger.create,))
+        for place, trigger in expected.items()
+        if place not in found
     ]
-    return sorted(wrong + _wrong_functions(alias, functions()))
+    for (table, name), definition in found.items():
+        trigger = expected.get((table, name))
+        if trigger is None or definition != _made(trigger, alias):
+            what = f"{table.split('.')[-1]}: trigger {name} is {definition!r}"
+            wrong.append(Flaw(what=what, statements=_put_right(table, name, trigger)))
+    return _sorted(wrong + _wrong_functions(alias, registry.fired()))
 
 
-def _wrong_functions(alias: str, made: dict[str, str]) -> list[str]:
-    found = {
-        name: (body, traits)
-        for name, body, traits in _rows(alias, installed.function_bodies(), {"names": list(made)})
-    }
-    return [
-        f"function {name} is not ours"
-        for name, create in made.items()
-        if found.get(name) != _body_and_traits(create)
+def _made(trigger: Trigger, alias: str) -> str:
+    return _bare(trigger.create, alias).replace("CREATE OR REPLACE", "CREATE")
+
+
+def _put_right(table: str, name: str, trigger: Trigger | None) -> tuple[str, ...]:
+    """A trigger of ours is made anew; one that is only named like ours goes."""
+    if trigger is not None:
+        return (trigger.create,)
+    place = ".".join(map(quote, table.split(".")))
+    return (f"DROP TRIGGER {quote(name)} ON {place}",)
+
+
+def _wrong_functions(alias: str, made: tuple[StoredFunction, ...]) -> list[Flaw]:
+    ours = {_placed(function.signature, alias): function for function in made}
+    rows = _rows(alias, installed.function_bodies(), {"signatures": list(ours)})
+    wrong = []
+    for signature, body, traits, anybodys in rows:
+        function = ours[signature]
+        if (body, traits) != _body_and_traits(function, alias):
+            what = f"function {function.name} is not ours"
+            wrong.append(Flaw(what=what, statements=function.statements))
+        elif function.definer and anybodys:
+            what = f"function {function.name} may be called by everybody"
+            wrong.append(Flaw(what=what, statements=function.statements))
+    beside = {"names": [function.name for function in made], "signatures": list(ours)}
+    return wrong + [
+        Flaw(
+            what=f"function {signature} is of another type of key than users have",
+            statements=(f"DROP FUNCTION {signature}",),
+        )
+        for (signature,) in _rows(alias, installed.strange_functions(), beside)
     ]
 
 
-def _body_and_traits(create: str) -> tuple[str, list[str]]:
-    head, body, _ = create.split("$function$")
+def _body_and_traits(function: StoredFunction, alias: str) -> tuple[str, list[str]]:
+    head, body, _ = _placed(function.create, alias).split("$function$")
     return body, [trait for trait in installed.FUNCTION_TRAITS if trait in head]
+
+
+def _sorted(wrong: list[Flaw]) -> list[Flaw]:
+    return sorted(wrong, key=str)
+
+
+def _placed(statement: str, alias: str) -> str:
+    return placed(statement, connections[alias])
+
+
+def _bare(text: str, alias: str) -> str:
+    """A statement of ours as it is compared with what PostgreSQL prints: without quotes."""
+    return _placed(text, alias).replace('"', "")
+
+
+@contextmanager
+def _plainly(alias: str) -> Iterator[Any]:
+    """A cursor for which the catalogs print names one way, whatever the session has set."""
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        cursor.execute(installed.printing())
+        path, quotes = cursor.fetchone()
+        cursor.execute(installed.plainly())
+        yield cursor
+        cursor.execute(installed.print_so(), {"path": path, "quotes": quotes})
 
 
 def problems(alias: str) -> list[Problem]:
@@ -121,8 +194,8 @@ def problems(alias: str) -> list[Problem]:
         has_column = state is not State.DROPPED
     wrong = [*wrong_tables(alias), *wrong_triggers(alias, has_column=has_column)]
     if _keys_are_due_back(alias):
-        wrong = [what for what in wrong if remedy_for([what]) is not KEYS_BACK]
-    found += [Problem(what=what, repair=f"Run {remedy_for([what])}.") for what in wrong]
+        wrong = [flaw for flaw in wrong if flaw.remedy != KEYS_BACK]
+    found += [Problem(what=flaw.what, repair=f"Run {flaw.remedy}.") for flaw in wrong]
     return found
 
 
@@ -133,11 +206,10 @@ def _keys_are_due_back(alias: str) -> bool:
     return at_it.exclude(status__in=(Run.Status.DONE, Run.Status.ABANDONED)).exists()
 
 
-def remedy_for(wrong: list[str]) -> str:
-    """What to run where these are wrong: the backfill, if all that is missing are its keys."""
-    keys = [installed.foreign_key_name(table) for table in (USER_TABLE, NOTIFICATION_TABLE)]
-    of_keys = [what for what in wrong if any(key in what for key in keys)]
-    return KEYS_BACK if wrong and of_keys == wrong else REINSTALL
+def remedies(wrong: list[Flaw]) -> str:
+    """What to run where these are wrong, in the order of what is worst."""
+    found = {flaw.remedy for flaw in wrong}
+    return "; and ".join(each for each in (BY_HAND, REINSTALL, KEYS_BACK) if each in found)
 
 
 def _unrecorded(state: State, alias: str) -> list[Problem]:

@@ -7,7 +7,7 @@ import django.db.models.lookups
 from django.conf import settings
 from django.db import migrations, models
 
-from prefs.ddl import BoundedLocks
+from prefs.ddl import BoundedLocks, PlacedSQL
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql.installed import leave_room
 
@@ -374,8 +374,8 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        migrations.RunSQL(
+        PlacedSQL(
             sql=[leave_room(table) for table in (USER_TABLE, NOTIFICATION_TABLE)],
-            reverse_sql=migrations.RunSQL.noop,
+            reverse_sql=PlacedSQL.noop,
         ),
     ]

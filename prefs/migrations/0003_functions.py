@@ -2,10 +2,8 @@
 
 from django.db import migrations
 
-from prefs.ddl import BoundedLocks
-from prefs.sql import planned
-from prefs.sql.functions import ARGUMENTS, FUNCTIONS
-from prefs.sql.trigger_functions import functions
+from prefs.ddl import BoundedLocks, PlacedSQL
+from prefs.sql.registry import called, fired
 
 
 class Migration(migrations.Migration):
@@ -14,28 +12,7 @@ class Migration(migrations.Migration):
     operations = [
         BoundedLocks(),
         *(
-            migrations.RunSQL(
-                sql=create,
-                reverse_sql=f"DROP FUNCTION IF EXISTS {name}({ARGUMENTS[name]})",
-            )
-            for name, create in FUNCTIONS.items()
-        ),
-        *(
-            migrations.RunSQL(
-                sql=create,
-                reverse_sql=f"DROP FUNCTION IF EXISTS {name}({planned.signatures()[name]})",
-            )
-            for name, create in planned.functions().items()
-        ),
-        # Trigger functions run as their owner; a temporary table must not stand in for one of
-        # ours, so temporary schemas come last in their search path.
-        migrations.RunSQL(
-            sql="SELECT set_config('search_path', current_setting('search_path')"
-            " || ', pg_temp', true)",
-            reverse_sql=migrations.RunSQL.noop,
-        ),
-        *(
-            migrations.RunSQL(sql=create, reverse_sql=f"DROP FUNCTION IF EXISTS {name}()")
-            for name, create in functions().items()
+            PlacedSQL(sql=list(function.statements), reverse_sql=function.drop)
+            for function in (*called(), *fired())
         ),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from prefs.sql.functions import DOCUMENT_TEXT
-from prefs.sql.names import ARCHIVE_TABLE, DEPARTURE_TABLE, keyset, names, quote
+from prefs.sql.names import ARCHIVE_TABLE, DEPARTURE_TABLE, keyset, names, qualified
 
 # A row's header, key, digest and line pointer, and its entry in the primary key.
 _ROW_OVERHEAD = 80
@@ -28,7 +28,8 @@ def digest(doc: str) -> str:
     """
     return (
         f"CASE WHEN {doc} IS NULL THEN 0 ELSE"
-        f" coalesce(hashtextextended({DOCUMENT_TEXT}({doc}), 0), jsonb_hash_extended({doc}, 0)) END"
+        f" coalesce(hashtextextended({qualified(DOCUMENT_TEXT)}({doc}), 0),"
+        f" jsonb_hash_extended({doc}, 0)) END"
     )
 
 
@@ -36,18 +37,18 @@ def digest(doc: str) -> str:
 def add_missing() -> str:
     """Archive the users of a key range who are not archived yet, in key order."""
     n = names()
-    return f"""INSERT INTO {quote(ARCHIVE_TABLE)} (user_id, document, digest)
+    return f"""INSERT INTO {qualified(ARCHIVE_TABLE)} (user_id, document, digest)
     SELECT u.{n.key}, u.{n.blob}, {digest(f"u.{n.blob}")} FROM {n.users} u
     WHERE {keyset(f"u.{n.key}")}
     AND u.{n.key} <= %(upto)s::{n.key_type}
-    AND NOT EXISTS (SELECT FROM {quote(ARCHIVE_TABLE)} a WHERE a.user_id = u.{n.key})
+    AND NOT EXISTS (SELECT FROM {qualified(ARCHIVE_TABLE)} a WHERE a.user_id = u.{n.key})
     ORDER BY u.{n.key} ON CONFLICT (user_id) DO NOTHING"""
 
 
 @cache
 def empty() -> str:
     """Empty the archive, its departures as well. Takes ACCESS EXCLUSIVE on both."""
-    return f"TRUNCATE {quote(ARCHIVE_TABLE)}, {quote(DEPARTURE_TABLE)}"
+    return f"TRUNCATE {qualified(ARCHIVE_TABLE)}, {qualified(DEPARTURE_TABLE)}"
 
 
 @cache
@@ -58,11 +59,11 @@ def totals() -> str:
     tables together stay what they were when the archive was made.
     """
     return f"""SELECT a.users, d.users, (a.digests + d.digests)::text,
-      pg_total_relation_size('{quote(ARCHIVE_TABLE)}')
+      pg_total_relation_size('{qualified(ARCHIVE_TABLE)}')
     FROM (SELECT count(*) AS users, coalesce(sum(digest), 0) AS digests
-        FROM {quote(ARCHIVE_TABLE)}) a,
+        FROM {qualified(ARCHIVE_TABLE)}) a,
       (SELECT count(*) AS users, coalesce(sum(digest), 0) AS digests
-        FROM {quote(DEPARTURE_TABLE)}) d"""
+        FROM {qualified(DEPARTURE_TABLE)}) d"""
 
 
 @cache
@@ -73,7 +74,7 @@ def compared() -> str:
     """
     return f"""WITH c AS MATERIALIZED (
       SELECT a.user_id, a.digest <> {digest("a.document")} AS wrong
-      FROM {quote(ARCHIVE_TABLE)} a
+      FROM {qualified(ARCHIVE_TABLE)} a
       WHERE {keyset("a.user_id")}
       ORDER BY a.user_id LIMIT %(size)s)
     SELECT (SELECT c.user_id FROM c ORDER BY c.user_id DESC LIMIT 1), count(*),

@@ -13,7 +13,7 @@ from prefs.routing import Route
 from prefs.sql.copying import joined, upserts
 from prefs.sql.expressions import document, same
 from prefs.sql.functions import CHANGED, DOCUMENT_TEXT
-from prefs.sql.names import names
+from prefs.sql.names import names, qualified
 from prefs.sql.writes import marked
 
 
@@ -32,7 +32,7 @@ def change(route: Route) -> str:
         f"""given AS MATERIALIZED (SELECT * FROM
       unnest(%(users)s::{n.key_type}[], %(changes)s::text[]::jsonb[]) g(user_id, change))""",
         f"""changed AS MATERIALIZED (
-      SELECT u.{n.key} AS user_id, {CHANGED}({stored}, g.change) AS doc
+      SELECT u.{n.key} AS user_id, {qualified(CHANGED)}({stored}, g.change) AS doc
       {joined()} JOIN given g ON g.user_id = u.{n.key}
       WHERE u.{n.key} = ANY(%(users)s::{n.key_type}[]){mark} ORDER BY u.{n.key})""",
     ]
@@ -41,7 +41,7 @@ def change(route: Route) -> str:
         parts.append(f"""blob AS (UPDATE {n.users} u SET {n.blob} = c.doc FROM changed c
       WHERE u.{n.key} = c.user_id AND NOT ({same(f"u.{n.blob}", "c.doc")}) RETURNING 1)""")
         source = "(SELECT c.* FROM changed c WHERE (SELECT count(*) FROM blob) >= 0)"
-    answer = f"s.user_id, {DOCUMENT_TEXT}(s.doc) FROM changed s"
+    answer = f"s.user_id, {qualified(DOCUMENT_TEXT)}(s.doc) FROM changed s"
     if route.reads_tables:
         return f"WITH {', '.join(parts)}, {upserts(source, answer)}"
     return f"WITH {', '.join(parts)} SELECT {answer}"

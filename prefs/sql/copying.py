@@ -13,7 +13,7 @@ from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql.documents import switch
 from prefs.sql.expressions import any_leaf_fits, document, same, typed
-from prefs.sql.names import keyset, names, quote
+from prefs.sql.names import keyset, names, qualified
 from prefs.sql.signals import WORKER
 from prefs.sql.writes import columns_of, marked, upsert
 
@@ -68,13 +68,13 @@ def chunk_end() -> str:
 @cache
 def copy_missing() -> str:
     """Copy the users of a key range: one row, as `copying_missing` has it."""
-    return f"SELECT * FROM {COPY}({_bounds()})"
+    return f"SELECT * FROM {qualified(COPY)}({_bounds()})"
 
 
 @cache
 def difference() -> str:
     """Users of a key range whose two stores differ, as `differing` has it."""
-    return f"SELECT * FROM {DIFFERENCE}({_bounds()})"
+    return f"SELECT * FROM {qualified(DIFFERENCE)}({_bounds()})"
 
 
 def _bounds() -> str:
@@ -92,7 +92,7 @@ def copying_missing(*, first: bool) -> str:
     """
     n = names()
     inserts = [
-        f"""INSERT INTO {quote(table)} (user_id, {", ".join(columns_of(table))})
+        f"""INSERT INTO {qualified(table)} (user_id, {", ".join(columns_of(table))})
     SELECT t.user_id, {", ".join(f"t.{column}" for column in columns_of(table))} FROM typed t
     WHERE {marked()} AND NOT t.{has} RETURNING user_id"""
         for table, has in ((USER_TABLE, "has_user"), (NOTIFICATION_TABLE, "has_notification"))

@@ -16,7 +16,7 @@ from prefs.sql.expressions import (
     typed_value,
 )
 from prefs.sql.functions import BLOB_MISSING, SWITCH_MISSING
-from prefs.sql.names import keyset, names, quote
+from prefs.sql.names import keyset, names, qualified, quote
 
 READ = "prefs_read"
 
@@ -32,7 +32,7 @@ def _gone() -> str:
     An inner query that names the blob finds it in its own users table first, and in this
     outer item once the column no longer exists: one statement, valid in both times.
     """
-    return f"CROSS JOIN (SELECT {BLOB_MISSING}() AS {names().blob}) gone"
+    return f"CROSS JOIN (SELECT {qualified(BLOB_MISSING)}() AS {names().blob}) gone"
 
 
 def _route() -> str:
@@ -68,7 +68,7 @@ def document_of(key: str) -> str:
     """
     n = names()
     return f"""(SELECT CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL
-      THEN {SWITCH_MISSING}() WHEN r.key IS NULL THEN NULL
+      THEN {qualified(SWITCH_MISSING)}() WHEN r.key IS NULL THEN NULL
       WHEN r.read_tables THEN {tables_document("r.key")}
       ELSE (SELECT {n.blob} FROM {n.users} x WHERE x.{n.key} = r.key) END
     FROM (SELECT {key} AS key, {switch(DUAL_WRITE)} AS dual_write,
@@ -81,13 +81,13 @@ def read() -> str:
 
     The text is NULL for SQL NULL, and '' where it cannot be built.
     """
-    return f"SELECT * FROM {READ}(%(ids)s::{names().key_type}[])"
+    return f"SELECT * FROM {qualified(READ)}(%(ids)s::{names().key_type}[])"
 
 
 @cache
 def read_one() -> str:
     """The same of one user, `id`: a client has less work with a key than with a list of them."""
-    return f"SELECT * FROM {READ}(ARRAY[%(id)s::{names().key_type}])"
+    return f"SELECT * FROM {qualified(READ)}(ARRAY[%(id)s::{names().key_type}])"
 
 
 @cache

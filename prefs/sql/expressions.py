@@ -29,7 +29,7 @@ from prefs.mapping import (
     inner_nodes,
 )
 from prefs.sql.functions import DOCUMENT_TEXT, MERGE_PATCH
-from prefs.sql.names import quote
+from prefs.sql.names import qualified, quote
 
 
 def literal(text: str) -> str:
@@ -230,13 +230,13 @@ def put_together_text(row: str) -> str:
       WHEN {leaves} IS NULL THEN
         CASE WHEN {row}.user_id IS NULL THEN '{{}}' ELSE {printed(residue)} END
       WHEN NULLIF({residue}, '{{}}') IS NULL THEN {leaves}
-      ELSE COALESCE({DOCUMENT_TEXT}({_laid(residue, leaves)}), '')
+      ELSE COALESCE({qualified(DOCUMENT_TEXT)}({_laid(residue, leaves)}), '')
     END"""
 
 
 def printed(doc: str) -> str:
     """The text of a document, '' where it cannot be built; NULL for SQL NULL."""
-    return f"COALESCE({DOCUMENT_TEXT}({doc}), CASE WHEN {doc} IS NOT NULL THEN '' END)"
+    return f"COALESCE({qualified(DOCUMENT_TEXT)}({doc}), CASE WHEN {doc} IS NOT NULL THEN '' END)"
 
 
 def _put_together(row: str, leaves: str, no_leaf: str) -> str:
@@ -257,7 +257,7 @@ def _laid(residue: str, leaves: str) -> str:
     apart = f"jsonb_typeof({residue}) = 'object' AND NOT {residue} ?| {inner}::text[]"
     return f"""CASE
       WHEN {residue} IS NULL OR ({apart}) THEN COALESCE({residue}, '{{}}') || {leaves}::jsonb
-      ELSE {MERGE_PATCH}({residue}, {leaves}::jsonb) END"""
+      ELSE {qualified(MERGE_PATCH)}({residue}, {leaves}::jsonb) END"""
 
 
 # --- quarantine ----------------------------------------------------------------------

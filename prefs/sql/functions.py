@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prefs.sql.names import qualified
+
 MERGE_PATCH = "prefs_merge_patch"
 BLOB_MISSING = "prefs_blob_missing"
 SWITCH_MISSING = "prefs_switch_missing"
@@ -11,7 +13,7 @@ CHANGED = "prefs_changed"
 # RFC 7396 (JSON Merge Patch), section 2, one level a call. It recurses, so its caller
 # bounds the depth of the patch.
 CREATE_MERGE_PATCH = f"""
-CREATE OR REPLACE FUNCTION {MERGE_PATCH}(target jsonb, patch jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION {qualified(MERGE_PATCH)}(target jsonb, patch jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $function$
 DECLARE
   result jsonb;
@@ -27,7 +29,7 @@ BEGIN
         result := result - member.key;
       WHEN 'object' THEN
         result := result || jsonb_build_object(
-          member.key, {MERGE_PATCH}(result -> member.key, member.value));
+          member.key, {qualified(MERGE_PATCH)}(result -> member.key, member.value));
       ELSE
         result := result || jsonb_build_object(member.key, member.value);
     END CASE;
@@ -41,7 +43,7 @@ $function$
 # removed, and an array or an object as a whole. A removal below an object that is gone does
 # not bring that object back.
 CREATE_CHANGED = f"""
-CREATE OR REPLACE FUNCTION {CHANGED}(target jsonb, change jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION {qualified(CHANGED)}(target jsonb, change jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $function$
 DECLARE
   result jsonb;
@@ -59,7 +61,7 @@ BEGIN
       WHEN 'array' THEN
         result := result || jsonb_build_object(member.key, member.value -> 0);
       ELSE
-        below := {CHANGED}(result -> member.key, member.value);
+        below := {qualified(CHANGED)}(result -> member.key, member.value);
         IF below <> '{{}}' OR jsonb_typeof(result -> member.key) = 'object' THEN
           result := result || jsonb_build_object(member.key, below);
         END IF;
@@ -75,7 +77,7 @@ $function$
 # leaves it alone, and it raises, so that a switch turned back behind our back reads as an
 # error and never as an empty document.
 CREATE_BLOB_MISSING = f"""
-CREATE OR REPLACE FUNCTION {BLOB_MISSING}() RETURNS jsonb
+CREATE OR REPLACE FUNCTION {qualified(BLOB_MISSING)}() RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $function$
 BEGIN
   RAISE EXCEPTION 'the switches route preferences to a column that was dropped'
@@ -87,7 +89,7 @@ $function$
 
 # What a document reads as in a query of Django's own, where no code of ours sees the switches.
 CREATE_SWITCH_MISSING = f"""
-CREATE OR REPLACE FUNCTION {SWITCH_MISSING}() RETURNS jsonb
+CREATE OR REPLACE FUNCTION {qualified(SWITCH_MISSING)}() RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $function$
 BEGIN
   RAISE EXCEPTION 'a waffle switch of the preferences migration is missing'
@@ -100,7 +102,7 @@ $function$
 # 9,000 numbers of 130,000 digits are 2.5 KB of jsonb and more text than PostgreSQL can
 # build. Caught here, that spoils no caller's transaction; the reader names the user.
 CREATE_DOCUMENT_TEXT = f"""
-CREATE OR REPLACE FUNCTION {DOCUMENT_TEXT}(doc jsonb) RETURNS text
+CREATE OR REPLACE FUNCTION {qualified(DOCUMENT_TEXT)}(doc jsonb) RETURNS text
 LANGUAGE plpgsql STABLE STRICT AS $function$
 BEGIN
   RETURN doc::text;

@@ -17,7 +17,8 @@ from prefs.mapping import (
     leaves_of,
 )
 from prefs.sql.expressions import literal
-from prefs.sql.names import names, quote
+from prefs.sql.names import names, qualified
+from prefs.sql.trigger_functions import SAFE_PATH
 
 
 def constraint_definition(leaf: Leaf) -> str | None:
@@ -60,7 +61,7 @@ FILL_FACTOR = 90
 
 def leave_room(table: str) -> str:
     """The statement that has pages of a new typed table filled that far."""
-    return f"ALTER TABLE {quote(table)} SET (fillfactor = {FILL_FACTOR})"
+    return f"ALTER TABLE {qualified(table)} SET (fillfactor = {FILL_FACTOR})"
 
 
 _VALID = "valid USING btree (user_id)"
@@ -76,15 +77,16 @@ def _index_condition(leaf: Leaf) -> str:
 
 @cache
 def expected_objects(table: str) -> dict[str, str]:
-    """What must be in the database for one typed table: name -> definition."""
+    """What must be in the database for one typed table: name -> definition.
+
+    PostgreSQL prints quotes only where a name needs them: a key's definition goes without.
+    """
     n = names()
-    # PostgreSQL prints quotes only where a name needs them; both sides go without.
-    users, key = n.users.replace('"', ""), n.key.replace('"', "")
     found = {
         "column user_id": f"{n.key_type} not null",
         f"constraint {table}_pkey": "PRIMARY KEY (user_id)",
-        f"constraint {foreign_key_name(table)}": f"FOREIGN KEY (user_id) REFERENCES {users}({key})"
-        " ON UPDATE CASCADE ON DELETE CASCADE",
+        f"constraint {foreign_key_name(table)}": "FOREIGN KEY (user_id) REFERENCES"
+        f" {n.users}({n.key}) ON UPDATE CASCADE ON DELETE CASCADE",
     }
     if table == USER_TABLE:
         found[f"column {RESIDUE_COLUMN}"] = "jsonb"
@@ -124,28 +126,64 @@ def actual_objects() -> str:
     OR %(table)s::regclass IN (tgrelid, tgconstrrelid) AND tgisinternal AND tgenabled <> 'O'"""
 
 
+def plainly() -> str:
+    """Have the catalogs print every name qualified, and quoted only where it must be."""
+    return """SELECT set_config('search_path', 'pg_catalog', true),
+    set_config('quote_all_identifiers', 'off', true)"""
+
+
+def printing() -> str:
+    """The two settings as they are."""
+    return """SELECT current_setting('search_path'), current_setting('quote_all_identifiers')"""
+
+
+def print_so() -> str:
+    """Set them to `path` and `quotes`."""
+    return """SELECT set_config('search_path', %(path)s, true),
+    set_config('quote_all_identifiers', %(quotes)s, true)"""
+
+
 def installed_triggers() -> str:
     """Triggers of ours, or named like ours, on `tables`: (table, name, definition, enabled)."""
-    return """SELECT c.relname, t.tgname, replace(pg_get_triggerdef(t.oid, true), '"', ''),
-      t.tgenabled IN ('O', 'A')
-    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    return """SELECT replace(t.tgrelid::regclass::text, '"', ''), t.tgname,
+      replace(pg_get_triggerdef(t.oid), '"', ''), t.tgenabled IN ('O', 'A')
+    FROM pg_trigger t
     WHERE NOT t.tgisinternal AND starts_with(t.tgname, 'prefs_')
     AND t.tgrelid = ANY(%(tables)s::text[]::regclass[])"""
 
 
-# How a function is run, as its CREATE says it. Temporary schemas must come last in its path.
+# How a function is run, as its CREATE says it.
 FUNCTION_TRAITS = {
     "IMMUTABLE": "provolatile = 'i'",
     "STABLE": "provolatile = 's'",
     "SECURITY DEFINER": "prosecdef",
     "SET plan_cache_mode": "'plan_cache_mode=force_generic_plan' = ANY (proconfig)",
-    "SET search_path": "EXISTS (SELECT FROM unnest(proconfig) c"
-    " WHERE starts_with(c, 'search_path=') AND right(c, 9) = ', pg_temp')",
+    "SET row_security": "'row_security=off' = ANY (proconfig)",
+    f"SET search_path = {SAFE_PATH}": f"'search_path={SAFE_PATH}' = ANY (proconfig)",
 }
 
 
 def function_bodies() -> str:
-    """The functions named `names`: (name, body, its traits)."""
+    """The functions with these `signatures`: (signature, body or NULL, traits, anybody's).
+
+    `anybody's` says whether PUBLIC may call it.
+    """
     traits = ", ".join(f"CASE WHEN {so} THEN {literal(t)} END" for t, so in FUNCTION_TRAITS.items())
-    return f"""SELECT proname, prosrc, array_remove(ARRAY[{traits}], NULL)
-    FROM pg_proc WHERE proname = ANY(%(names)s::text[])"""
+    return f"""SELECT s.signature, p.prosrc, array_remove(ARRAY[{traits}], NULL),
+      EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+        WHERE a.grantee = 0)
+    FROM unnest(%(signatures)s::text[]) s(signature)
+    LEFT JOIN pg_proc p ON p.oid = to_regprocedure(s.signature)"""
+
+
+def strange_functions() -> str:
+    """Functions beside ours, named like them and with other arguments: (signature).
+
+    They are left from a time when the key of users was of another type.
+    """
+    return f"""SELECT p.oid::regprocedure::text FROM pg_proc p
+    WHERE p.proname = ANY(%(names)s::text[])
+    AND p.pronamespace = (SELECT relnamespace FROM pg_class
+      WHERE oid = {literal(names().user_table)}::regclass)
+    AND NOT p.oid = ANY(SELECT to_regprocedure(s.signature)
+      FROM unnest(%(signatures)s::text[]) s(signature))"""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
+from prefs.sql.expressions import literal
 from prefs.sql.installed import foreign_key_name
-from prefs.sql.names import names, quote
+from prefs.sql.names import names, qualified, quote
 
 
 def drop_key(table: str) -> str:
     """Drop the key of a table, if it is there. Locks both tables against everything."""
-    return f"ALTER TABLE {quote(table)} DROP CONSTRAINT IF EXISTS {quote(foreign_key_name(table))}"
+    key = quote(foreign_key_name(table))
+    return f"ALTER TABLE {qualified(table)} DROP CONSTRAINT IF EXISTS {key}"
 
 
 def add_key(table: str) -> str:
@@ -29,27 +31,29 @@ def add_key(table: str) -> str:
 
 def validate_key(table: str) -> str:
     """Prove that every row keeps the key: one join, beside which both tables are written."""
-    return f"ALTER TABLE {quote(table)} VALIDATE CONSTRAINT {quote(foreign_key_name(table))}"
+    return f"ALTER TABLE {qualified(table)} VALIDATE CONSTRAINT {quote(foreign_key_name(table))}"
 
 
 def delete_orphans(table: str) -> str:
     """Delete the rows of a typed table whose user is gone. Locks those rows alone."""
     n = names()
-    return f"""DELETE FROM {quote(table)} t WHERE NOT EXISTS (
+    return f"""DELETE FROM {qualified(table)} t WHERE NOT EXISTS (
       SELECT FROM {n.users} u WHERE u.{n.key} = t.user_id)"""
 
 
 def valid_keys() -> str:
     """The keys of the typed tables that are there: (table, whether it is valid)."""
-    tables = (USER_TABLE, NOTIFICATION_TABLE)
-    pairs = ", ".join(f"('{table}', '{foreign_key_name(table)}')" for table in tables)
-    return f"""SELECT t.name, c.convalidated FROM (VALUES {pairs}) t(name, key)
-    JOIN pg_constraint c ON c.conrelid = t.name::regclass AND c.conname = t.key"""
+    keys = ", ".join(
+        f"({literal(t)}, {literal(qualified(t))}::regclass, {literal(foreign_key_name(t))})"
+        for t in (USER_TABLE, NOTIFICATION_TABLE)
+    )
+    return f"""SELECT t.name, c.convalidated FROM (VALUES {keys}) t(name, relation, key)
+    JOIN pg_constraint c ON c.conrelid = t.relation AND c.conname = t.key"""
 
 
 def lock_table(table: str) -> str:
     """Lock a table against everything."""
-    return f"LOCK TABLE {quote(table)} IN ACCESS EXCLUSIVE MODE"
+    return f"LOCK TABLE {qualified(table)} IN ACCESS EXCLUSIVE MODE"
 
 
 def wait_no_longer(than: timedelta) -> str:

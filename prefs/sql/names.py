@@ -1,4 +1,9 @@
-"""The identifiers that statements are rendered with, quoted once, here; and the keyset."""
+"""The identifiers that statements are rendered with, quoted once, here; and the keyset.
+
+What belongs to the database is named with its schema, so that no temporary table and no other
+schema of a session's search path can stand in for it. Which schema that is each connection
+knows for itself: statements hold `ANYWHERE` in its place, and `places` puts it in.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +22,18 @@ ARCHIVE_TABLE = "prefs_archive"
 DEPARTURE_TABLE = "prefs_archive_departure"
 
 
+# Where the schema of a table or a function of ours goes.
+ANYWHERE = '"?"'
+
+
 def quote(name: str) -> str:
     """`name` as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def qualified(name: str) -> str:
+    """The table or function `name` of the migration, or a table that it works on, qualified."""
+    return f"{ANYWHERE}.{quote(name)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +46,8 @@ class Names:
     switches: str
     blob: str = quote(BLOB_COLUMN)
     residue: str = quote(RESIDUE_COLUMN)
-    user_table: str = quote(USER_TABLE)
-    notification_table: str = quote(NOTIFICATION_TABLE)
+    user_table: str = qualified(USER_TABLE)
+    notification_table: str = qualified(NOTIFICATION_TABLE)
 
 
 @cache
@@ -42,14 +56,21 @@ def names() -> Names:
     users = get_user_model()._meta
     assert users.pk is not None
     assert users.pk.column is not None
+    table, switches = site_tables()
     key_type = users.pk.rel_db_type(connection)
     assert key_type is not None
     return Names(
-        users=quote(users.db_table),
+        users=qualified(table),
         key=quote(users.pk.column),
         key_type=key_type,
-        switches=quote(get_waffle_switch_model()._meta.db_table),
+        switches=qualified(switches),
     )
+
+
+def site_tables() -> tuple[str, str]:
+    """The tables that were there before: users, and waffle's switches."""
+    users, switches = get_user_model()._meta, get_waffle_switch_model()._meta
+    return users.db_table, switches.db_table
 
 
 def keyset(key: str) -> str:

@@ -14,15 +14,21 @@ from typing import NamedTuple
 
 from prefs.routing import Route
 from prefs.sql import copying, documents, writes
-from prefs.sql.names import names
+from prefs.sql.names import names, qualified
 
 
 class _Function(NamedTuple):
-    """What it takes, what its rows are, and the statements in it."""
+    """What it takes, what its rows are, the statements in it, and whether they are over all."""
 
     takes: str
     answers: str
     body: str
+    everybody: bool = False
+
+    @property
+    def sight(self) -> str:
+        """What makes it an error, rather than a part of the users, if row security hides some."""
+        return " SET row_security = off" if self.everybody else ""
 
 
 def signatures() -> dict[str, str]:
@@ -34,8 +40,8 @@ def functions() -> dict[str, str]:
     """The functions by name, with the statements that create them."""
     return {
         name: f"""
-CREATE OR REPLACE FUNCTION {name}({function.takes}) RETURNS TABLE ({function.answers})
-LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $function$
+CREATE OR REPLACE FUNCTION {qualified(name)}({function.takes}) RETURNS TABLE ({function.answers})
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan{function.sight} AS $function$
 #variable_conflict use_column
 BEGIN
 {function.body}
@@ -56,8 +62,10 @@ def _functions() -> dict[str, _Function]:
     bounds = f"{key}, {key}"
     found = {
         documents.READ: _Function(f"{key}[]", read, _query(documents.reading(), "ids")),
-        copying.COPY: _Function(bounds, copied, _by_range(copying.copying_missing)),
-        copying.DIFFERENCE: _Function(bounds, f"key {key}", _by_range(copying.differing)),
+        copying.COPY: _Function(bounds, copied, _by_range(copying.copying_missing), everybody=True),
+        copying.DIFFERENCE: _Function(
+            bounds, f"key {key}", _by_range(copying.differing), everybody=True
+        ),
     }
     for route in Route:
         for incoming in (writes.REPLACE, writes.MERGE):

@@ -15,7 +15,7 @@ from prefs.routing import Route
 from prefs.sql.copying import joined
 from prefs.sql.expressions import document, literal, quarantined, same, typed
 from prefs.sql.functions import DOCUMENT_TEXT
-from prefs.sql.names import keyset, names
+from prefs.sql.names import keyset, names, qualified
 
 SHOWN = 80
 
@@ -65,7 +65,7 @@ def _entries() -> str:
 
 
 # One character more than is shown tells that there are more; NULL is a text too long to show.
-_TEXT = f"left({DOCUMENT_TEXT}(q.value), {SHOWN + 1})"
+_TEXT = f"left({qualified(DOCUMENT_TEXT)}(q.value), {SHOWN + 1})"
 # A sample out of everybody's values is a small one: 2.5 KB of jsonb can be 1 GB of text.
 _SMALL = f"CASE WHEN pg_column_size(q.value) <= 500 THEN left(q.value::text, {SHOWN + 1}) END"
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
+from prefs.sql.names import qualified
+
+_RUN, _RANGE = qualified("prefs_run"), qualified("prefs_range")
 _COUNTERS = ("users", "copied", "differing", "repaired", "batches", "retries")
 _JOINED = ", ".join(f"{name} = r.{name} + h.{name}" for name in _COUNTERS)
 # What an operator orders, and what the run has done so far in all hands.
@@ -21,7 +24,7 @@ def advance_run() -> str:
     (paused, stopping, max_rate, target_ms, workers, users, differing). A `cursor` of NULL
     leaves it where it is: so a lease is renewed without a batch.
     """
-    return f"""UPDATE prefs_run h SET {_added("h")}, cursor = coalesce(%(cursor)s, h.cursor),
+    return f"""UPDATE {_RUN} h SET {_added("h")}, cursor = coalesce(%(cursor)s, h.cursor),
       lease_until = clock_timestamp() + %(lease)s
     WHERE h.id = %(id)s AND h.token = %(token)s AND h.status = 'running'
     RETURNING {_ORDERS.format(run="h")}, 1, h.users, h.differing"""
@@ -30,10 +33,10 @@ def advance_run() -> str:
 @cache
 def advance_range() -> str:
     """The same for a range. A range that is not there was done, or its run was abandoned."""
-    others = "FROM prefs_range o WHERE o.run_id = r.id AND o.id <> h.id"
-    return f"""UPDATE prefs_range h SET {_added("h")}, cursor = coalesce(%(cursor)s, h.cursor),
+    others = "FROM {_RANGE} o WHERE o.run_id = r.id AND o.id <> h.id"
+    return f"""UPDATE {_RANGE} h SET {_added("h")}, cursor = coalesce(%(cursor)s, h.cursor),
       lease_until = clock_timestamp() + %(lease)s
-    FROM prefs_run r WHERE h.id = %(id)s AND h.token = %(token)s AND r.id = h.run_id
+    FROM {_RUN} r WHERE h.id = %(id)s AND h.token = %(token)s AND r.id = h.run_id
     RETURNING {_ORDERS.format(run="r")},
       1 + (SELECT count(*) {others} AND o.lease_until > clock_timestamp()),
       h.users + r.users + (SELECT coalesce(sum(o.users), 0)::bigint {others}),
@@ -46,11 +49,11 @@ def take_over() -> str:
 
     SKIP LOCKED passes over one whose holder is committing a batch at this moment.
     """
-    return """UPDATE prefs_range h SET token = h.token + 1, holder = %(holder)s,
+    return f"""UPDATE {_RANGE} h SET token = h.token + 1, holder = %(holder)s,
       lease_until = clock_timestamp() + %(lease)s
-    WHERE h.id = (SELECT o.id FROM prefs_range o
+    WHERE h.id = (SELECT o.id FROM {_RANGE} o
       WHERE o.run_id = %(run)s AND (o.lease_until IS NULL OR o.lease_until < clock_timestamp())
-      AND NOT (SELECT r.stopping FROM prefs_run r WHERE r.id = %(run)s)
+      AND NOT (SELECT r.stopping FROM {_RUN} r WHERE r.id = %(run)s)
       ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING h.id"""
 
@@ -58,9 +61,9 @@ def take_over() -> str:
 @cache
 def fold() -> str:
     """End a range under its token and add its counters to its run: the run's id, or no row."""
-    return f"""WITH h AS (DELETE FROM prefs_range WHERE id = %(id)s AND token = %(token)s
+    return f"""WITH h AS (DELETE FROM {_RANGE} WHERE id = %(id)s AND token = %(token)s
       RETURNING *)
-    UPDATE prefs_run r SET {_JOINED}, lease_until = clock_timestamp()
+    UPDATE {_RUN} r SET {_JOINED}, lease_until = clock_timestamp()
     FROM h WHERE r.id = h.run_id RETURNING r.id"""
 
 
@@ -68,8 +71,8 @@ def fold() -> str:
 def release() -> str:
     """Leave a range under its token to whoever takes it up next; its counters join its run's."""
     none = ", ".join(f"{name} = 0" for name in _COUNTERS)
-    return f"""WITH h AS (SELECT * FROM prefs_range WHERE id = %(id)s AND token = %(token)s
+    return f"""WITH h AS (SELECT * FROM {_RANGE} WHERE id = %(id)s AND token = %(token)s
       FOR UPDATE),
-    left_over AS (UPDATE prefs_range o SET {none}, lease_until = NULL FROM h WHERE o.id = h.id)
-    UPDATE prefs_run r SET {_JOINED}, lease_until = clock_timestamp()
+    left_over AS (UPDATE {_RANGE} o SET {none}, lease_until = NULL FROM h WHERE o.id = h.id)
+    UPDATE {_RUN} r SET {_JOINED}, lease_until = clock_timestamp()
     FROM h WHERE r.id = h.run_id"""

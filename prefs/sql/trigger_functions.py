@@ -14,7 +14,7 @@ from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES
 from prefs.sql.copying import upserts
 from prefs.sql.documents import switch, tables_document
 from prefs.sql.expressions import literal, same
-from prefs.sql.names import DEPARTURE_TABLE, TRANSITION_TABLE, names, quote
+from prefs.sql.names import DEPARTURE_TABLE, TRANSITION_TABLE, names, qualified
 from prefs.sql.writes import is_marked
 
 CAPTURE = "prefs_capture"
@@ -24,6 +24,10 @@ APPEND_ONLY = "prefs_append_only"
 GUARD_ARCHIVE = "prefs_guard_archive"
 DEPARTURE = "prefs_departure"
 
+# Everything is named with its schema, so that these need no path; temporary schemas come last,
+# where they would otherwise come first.
+SAFE_PATH = "pg_catalog, pg_temp"
+
 # A transaction that holds its own number in this setting turns switches by the protocol.
 TURNING = "prefs.turning"
 
@@ -32,11 +36,13 @@ def function_statement(name: str) -> str:
     """The statement that makes one of the trigger functions.
 
     They run with their owner's rights, so that a role with rights on the users table alone
-    is captured too, and with the search path of the migration.
+    is captured too. So nobody else may call them, and nothing that the caller made is found by
+    name; and where row security would hide a row from their owner, they fail.
     """
     return f"""
-CREATE OR REPLACE FUNCTION {name}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $function$
+CREATE OR REPLACE FUNCTION {qualified(name)}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SAFE_PATH} SET row_security = off
+AS $function$
 {_BODIES[name]()}
 $function$
 """.strip()
@@ -156,7 +162,7 @@ BEGIN
     IF new.name NOT IN ({ours}) THEN
       RETURN new;
     END IF;
-    SELECT t.to_state INTO recorded FROM {quote(TRANSITION_TABLE)} t ORDER BY t.id DESC LIMIT 1;
+    SELECT t.to_state INTO recorded FROM {qualified(TRANSITION_TABLE)} t ORDER BY t.id DESC LIMIT 1;
     expected := CASE new.name
       WHEN {literal(DUAL_WRITE)} THEN coalesce(recorded IN ('dual_write', 'read_cutover'), false)
       ELSE coalesce(recorded IN ('read_cutover', 'mirror_off', 'dropped'), false) END;
@@ -212,7 +218,7 @@ END"""
 def _departure() -> str:
     """Keep the digest of a row that goes with its user, and nothing that tells whose it was."""
     return f"""BEGIN
-  INSERT INTO {quote(DEPARTURE_TABLE)} (digest) VALUES (old.digest);
+  INSERT INTO {qualified(DEPARTURE_TABLE)} (digest) VALUES (old.digest);
   RETURN NULL;
 END"""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql.expressions import same
-from prefs.sql.names import ARCHIVE_TABLE, AUDIT_TABLE, names, quote
+from prefs.sql.names import ARCHIVE_TABLE, AUDIT_TABLE, names, qualified, quote
 from prefs.sql.trigger_functions import (
     APPEND_ONLY,
     CAPTURE,
@@ -35,11 +35,16 @@ class Trigger:
     function: str
 
     @property
+    def table_name(self) -> str:
+        """The table without its schema, as a problem names it."""
+        return self.table.split(".")[-1].strip('"')
+
+    @property
     def create(self) -> str:
         """The statement that makes it, or makes it anew and enabled."""
         return (
             f"CREATE OR REPLACE TRIGGER {quote(self.name)} {self._text(self.table)}"
-            f" EXECUTE FUNCTION {self.function}()"
+            f" EXECUTE FUNCTION {qualified(self.function)}()"
         )
 
     @property
@@ -85,12 +90,12 @@ def guard_triggers() -> tuple[Trigger, ...]:
             found.append(
                 Trigger(
                     name=f"prefs_guard_{name}",
-                    table=quote(table),
+                    table=qualified(table),
                     when=f"AFTER {events} WHEN ({is_not_marked()})",
                     function=GUARD_ROWS,
                 )
             )
-    for table, guard in ((n.switches, GUARD_SWITCH), (quote(AUDIT_TABLE), APPEND_ONLY)):
+    for table, guard in ((n.switches, GUARD_SWITCH), (qualified(AUDIT_TABLE), APPEND_ONLY)):
         events = "INSERT OR DELETE OR UPDATE" if guard == GUARD_SWITCH else "DELETE OR UPDATE"
         found += [
             Trigger(
@@ -113,13 +118,13 @@ def _archive_triggers() -> tuple[Trigger, ...]:
     return (
         Trigger(
             name=GUARD_ARCHIVE,
-            table=quote(ARCHIVE_TABLE),
+            table=qualified(ARCHIVE_TABLE),
             when="BEFORE DELETE OR UPDATE ON {table} FOR EACH ROW",
             function=GUARD_ARCHIVE,
         ),
         Trigger(
             name=DEPARTURE,
-            table=quote(ARCHIVE_TABLE),
+            table=qualified(ARCHIVE_TABLE),
             when="AFTER DELETE ON {table} FOR EACH ROW",
             function=DEPARTURE,
         ),

@@ -34,7 +34,7 @@ from prefs.sql.expressions import (
     typed_whole,
 )
 from prefs.sql.functions import DOCUMENT_TEXT, MERGE_PATCH
-from prefs.sql.names import names, quote
+from prefs.sql.names import names, qualified, quote
 
 
 # A statement that writes both stores marks itself by its own time, which triggers compare.
@@ -72,7 +72,7 @@ def lock() -> str:
 # How the writing statement makes the new document of what is stored and what came in.
 REPLACE = """CASE WHEN %(input)s::jsonb = 'null' AND stored.doc IS NULL THEN NULL
       ELSE %(input)s::jsonb END"""
-MERGE = f"{MERGE_PATCH}(stored.doc, %(input)s::jsonb)"
+MERGE = f"{qualified(MERGE_PATCH)}(stored.doc, %(input)s::jsonb)"
 
 
 @cache
@@ -82,7 +82,7 @@ def write(route: Route, incoming: str) -> str:
     As `writing` does for that route and way of making the new document.
     """
     given = f"%(user)s::{names().key_type}, %(input)s, %(unknown)s::text[], %(max_bytes)s"
-    return f"SELECT * FROM {writer(route, incoming)}({given})"
+    return f"SELECT * FROM {qualified(writer(route, incoming))}({given})"
 
 
 def writer(route: Route, incoming: str) -> str:
@@ -115,7 +115,7 @@ def writing(route: Route, incoming: str, *, there: bool = False) -> str:
         f"stored AS MATERIALIZED ({stored})",
         f"incoming AS MATERIALIZED (SELECT %(user)s::{n.key_type} AS user_id,"
         f" {incoming} AS doc FROM stored)",
-        f"sized AS MATERIALIZED (SELECT {DOCUMENT_TEXT}(i.doc) AS body FROM incoming i)",
+        f"sized AS MATERIALIZED (SELECT {qualified(DOCUMENT_TEXT)}(i.doc) AS body FROM incoming i)",
         f"typed AS MATERIALIZED ({typed('incoming')})",
         f"refused AS MATERIALIZED ({_refused()})",
         f"allowed AS MATERIALIZED ({_allowed()})",
@@ -155,7 +155,7 @@ def patching() -> str:
     untouched = f"jsonb_typeof({residue}) = 'object' AND NOT {residue} ?| {mapped}::text[]"
     # A residue that is untouched shares no name with the leaves: a concatenation is enough.
     body = f"""CASE WHEN k.residue IS NULL THEN k.leaves
-      ELSE {DOCUMENT_TEXT}(k.residue || k.leaves::jsonb) END"""
+      ELSE {qualified(DOCUMENT_TEXT)}(k.residue || k.leaves::jsonb) END"""
     allowed = "octet_length(a.body) <= %(max_bytes)s"
     source = f"(SELECT a.* FROM laid a WHERE {allowed} AND {{}}) s"
     return f"""WITH laid AS MATERIALIZED (SELECT k.*, {body} AS body FROM (
@@ -215,7 +215,7 @@ def _allowed() -> str:
     FROM typed t, incoming i, stored o, sized s
     WHERE NOT EXISTS (SELECT FROM refused)
     AND (i.doc IS NULL OR octet_length(s.body) <= %(max_bytes)s
-      OR octet_length(s.body) <= octet_length({DOCUMENT_TEXT}(o.doc)))"""
+      OR octet_length(s.body) <= octet_length({qualified(DOCUMENT_TEXT)}(o.doc)))"""
 
 
 def _update_blob() -> str:
@@ -233,7 +233,7 @@ def columns_of(table: str) -> tuple[str, ...]:
 def upsert(table: str, source: str) -> str:
     """A full-row upsert of `source` (aliased s), which leaves equal rows unwritten."""
     columns = columns_of(table)
-    return f"""INSERT INTO {quote(table)} AS d (user_id, {", ".join(columns)})
+    return f"""INSERT INTO {qualified(table)} AS d (user_id, {", ".join(columns)})
     SELECT s.user_id, {", ".join(f"s.{column}" for column in columns)} FROM {source}
     WHERE {marked()}
     ON CONFLICT (user_id) DO UPDATE SET {_changes(columns, "excluded")} RETURNING 1"""
@@ -241,7 +241,7 @@ def upsert(table: str, source: str) -> str:
 
 def _update_row(table: str, source: str) -> str:
     """A full-row update by `source` (aliased s) of the one `user`, if it changes anything."""
-    return f"""UPDATE {quote(table)} d SET {_changes(columns_of(table), "s", f" FROM {source}")}
+    return f"""UPDATE {qualified(table)} d SET {_changes(columns_of(table), "s", f" FROM {source}")}
     AND d.user_id = s.user_id AND d.user_id = %(user)s::{names().key_type} RETURNING 1"""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prefs.engine.findings import Finding, Inquiry
-from prefs.engine.integrity import remedy_for, wrong_tables, wrong_triggers
+from prefs.engine.integrity import Flaw, remedies, wrong_tables, wrong_triggers
 from prefs.engine.states import Gate
 from prefs.sql import catalog
 
@@ -20,10 +20,10 @@ def triggers_intact(inquiry: Inquiry) -> Finding:
     return _intact(Gate.TRIGGERS_INTACT, wrong, "triggers")
 
 
-def _intact(gate: Gate, wrong: list[str], what: str) -> Finding:
+def _intact(gate: Gate, wrong: list[Flaw], what: str) -> Finding:
     return Finding(
         gate=gate,
         met=not wrong,
-        found="; ".join(wrong) or f"{what} and functions are ours",
-        remedy=f"Put back what was altered: {remedy_for(wrong)}.",
+        found="; ".join(map(str, wrong)) or f"{what} and functions are ours",
+        remedy=f"Put back what was altered: {remedies(wrong)}.",
     )
