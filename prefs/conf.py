@@ -36,6 +36,9 @@ class Settings:
     replicas: tuple[str, ...] = ()
     """Django database aliases of replicas, whose sessions the drop looks at too."""
 
+    application_roles: tuple[str, ...] = ()
+    """Database roles of the application; by default all that may update the column."""
+
     known_applications: tuple[str, ...] = ()
     """Names of other applications that never write preferences (a monitor, say)."""
 

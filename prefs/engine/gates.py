@@ -10,8 +10,14 @@ from prefs.engine.conditions import CONDITIONS
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.states import Edge, Gate
 
-# What they ask is not a matter of judgement: without it the transition itself cannot work.
-_NEVER_OVERRIDDEN = {Gate.COLUMN_EXISTS, Gate.NO_USERS, Gate.NOTHING_DEPENDS}
+# What they ask is not a matter of judgement: without it the transition itself cannot work, or
+# what the other gates found is of a part of the users.
+_NEVER_OVERRIDDEN = {
+    Gate.COLUMN_EXISTS,
+    Gate.NO_USERS,
+    Gate.NOTHING_DEPENDS,
+    Gate.SEES_EVERYBODY,
+}
 
 
 class GateRefused(RuntimeError):

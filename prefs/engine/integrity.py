@@ -6,13 +6,10 @@ Everything is compared with PostgreSQL's catalogs, now. The gates ask this, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
-
-from django.db import connections, transaction
-
+from prefs import conf
+from prefs.engine import catalogs, sight, supported
+from prefs.engine.flaws import BY_HAND, KEYS_BACK, Flaw, Problem
+from prefs.engine.rights import wrong_rights
 from prefs.engine.states import (
     State,
     UnknownState,
@@ -25,47 +22,8 @@ from prefs.models import Run
 from prefs.routing import MissingSwitch
 from prefs.sql import catalog, installed, registry
 from prefs.sql.names import qualified, quote
-from prefs.sql.places import placed
 from prefs.sql.registry import StoredFunction
 from prefs.sql.triggers import Trigger, capture_triggers, guard_triggers
-
-REINSTALL = (
-    "`manage.py install_prefs`, then `manage.py verify_prefs`: what was written meanwhile may be"
-    " in one store alone"
-)
-KEYS_BACK = (
-    "`manage.py backfill_prefs` in expanded, else `manage.py install_prefs`: a copy of many users"
-    " goes without the foreign keys, and puts them back at its end"
-)
-BY_HAND = (
-    "the statement for it that `manage.py sqlmigrate prefs 0001` prints, in `manage.py dbshell`,"
-    " then `manage.py verify_prefs`"
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flaw:
-    """A part of the installation that is not as expand made it, and what makes it so again."""
-
-    what: str
-    statements: tuple[str, ...] = ()
-    """What `install_prefs` runs; none where it is a key, or for a hand to mend."""
-
-    remedy: str = REINSTALL
-
-    def __str__(self) -> str:
-        return self.what
-
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """Something that was done behind the migration's back, and what repairs it."""
-
-    what: str
-    repair: str
-
-    def __str__(self) -> str:
-        return f"{self.what}. {self.repair}"
 
 
 def wrong_tables(alias: str) -> list[Flaw]:
@@ -76,8 +34,9 @@ def wrong_tables(alias: str) -> list[Flaw]:
             name: _bare(definition, alias)
             for name, definition in installed.expected_objects(table).items()
         }
-        with _plainly(alias) as cursor:
-            cursor.execute(installed.actual_objects(), {"table": _placed(qualified(table), alias)})
+        with catalogs.plainly(alias) as cursor:
+            relation = {"table": catalogs.placed_in(alias, qualified(table))}
+            cursor.execute(installed.actual_objects(), relation)
             actual = dict(cursor.fetchall())
         whats = [f"{table}: no {name}" for name in expected.keys() - actual.keys()]
         whats += [
@@ -95,8 +54,8 @@ def wrong_triggers(alias: str, *, has_column: bool) -> list[Flaw]:
     captures = capture_triggers()
     ours = (*guard_triggers(), *(captures if has_column else ()))
     expected = {(_bare(trigger.table, alias), trigger.name): trigger for trigger in ours}
-    tables = sorted({_placed(t.table, alias) for t in (*ours, *captures)})
-    with _plainly(alias) as cursor:
+    tables = sorted({catalogs.placed_in(alias, t.table) for t in (*ours, *captures)})
+    with catalogs.plainly(alias) as cursor:
         cursor.execute(installed.installed_triggers(), {"tables": tables})
         found = {
             (table, name): definition if enabled else "disabled"
@@ -128,8 +87,8 @@ def _put_right(table: str, name: str, trigger: Trigger | None) -> tuple[str, ...
 
 
 def _wrong_functions(alias: str, made: tuple[StoredFunction, ...]) -> list[Flaw]:
-    ours = {_placed(function.signature, alias): function for function in made}
-    rows = _rows(alias, installed.function_bodies(), {"signatures": list(ours)})
+    ours = {catalogs.placed_in(alias, function.signature): function for function in made}
+    rows = catalogs.rows(alias, installed.function_bodies(), signatures=list(ours))
     wrong = []
     for signature, body, traits, anybodys in rows:
         function = ours[signature]
@@ -145,12 +104,12 @@ def _wrong_functions(alias: str, made: tuple[StoredFunction, ...]) -> list[Flaw]
             what=f"function {signature} is of another type of key than users have",
             statements=(f"DROP FUNCTION {signature}",),
         )
-        for (signature,) in _rows(alias, installed.strange_functions(), beside)
+        for (signature,) in catalogs.rows(alias, installed.strange_functions(), **beside)
     ]
 
 
 def _body_and_traits(function: StoredFunction, alias: str) -> tuple[str, list[str]]:
-    head, body, _ = _placed(function.create, alias).split("$function$")
+    head, body, _ = catalogs.placed_in(alias, function.create).split("$function$")
     return body, [trait for trait in installed.FUNCTION_TRAITS if trait in head]
 
 
@@ -158,24 +117,9 @@ def _sorted(wrong: list[Flaw]) -> list[Flaw]:
     return sorted(wrong, key=str)
 
 
-def _placed(statement: str, alias: str) -> str:
-    return placed(statement, connections[alias])
-
-
 def _bare(text: str, alias: str) -> str:
     """A statement of ours as it is compared with what PostgreSQL prints: without quotes."""
-    return _placed(text, alias).replace('"', "")
-
-
-@contextmanager
-def _plainly(alias: str) -> Iterator[Any]:
-    """A cursor for which the catalogs print names one way, whatever the session has set."""
-    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-        cursor.execute(installed.printing())
-        path, quotes = cursor.fetchone()
-        cursor.execute(installed.plainly())
-        yield cursor
-        cursor.execute(installed.print_so(), {"path": path, "quotes": quotes})
+    return catalogs.placed_in(alias, text).replace('"', "")
 
 
 def problems(alias: str) -> list[Problem]:
@@ -195,6 +139,10 @@ def problems(alias: str) -> list[Problem]:
     wrong = [*wrong_tables(alias), *wrong_triggers(alias, has_column=has_column)]
     if _keys_are_due_back(alias):
         wrong = [flaw for flaw in wrong if flaw.remedy != KEYS_BACK]
+    wrong += wrong_rights(alias, conf.current())
+    found += [Problem(what=what, repair=supported.REMEDY) for what in supported.unsupported(alias)]
+    if hidden := sight.hidden_from(alias):
+        found.append(Problem(what=sight.describe(hidden), repair=sight.REMEDY))
     found += [Problem(what=flaw.what, repair=f"Run {flaw.remedy}.") for flaw in wrong]
     return found
 
@@ -204,12 +152,6 @@ def _keys_are_due_back(alias: str) -> bool:
         kind=Run.Kind.BACKFILL, phase__in=(Run.Phase.COPY, Run.Phase.KEYS)
     )
     return at_it.exclude(status__in=(Run.Status.DONE, Run.Status.ABANDONED)).exists()
-
-
-def remedies(wrong: list[Flaw]) -> str:
-    """What to run where these are wrong, in the order of what is worst."""
-    found = {flaw.remedy for flaw in wrong}
-    return "; and ".join(each for each in (BY_HAND, REINSTALL, KEYS_BACK) if each in found)
 
 
 def _unrecorded(state: State, alias: str) -> list[Problem]:
@@ -227,10 +169,4 @@ def _unrecorded(state: State, alias: str) -> list[Problem]:
 
 
 def _has_column(alias: str) -> bool:
-    return bool(_rows(alias, catalog.state(), {})[0][2])
-
-
-def _rows(alias: str, statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+    return bool(catalogs.rows(alias, catalog.state())[0][2])

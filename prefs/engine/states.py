@@ -51,6 +51,9 @@ class Gate(enum.StrEnum):
 
     TABLES_INTACT = "tables_intact"
     TRIGGERS_INTACT = "triggers_intact"
+    SUPPORTED_TABLES = "supported_tables"
+    RIGHTS = "rights"
+    SEES_EVERYBODY = "sees_everybody"
     READ_COMMITTED = "read_committed"
     DURABLE_COMMITS = "durable_commits"
     NO_LOGICAL_APPLY = "no_logical_apply"
@@ -92,31 +95,37 @@ class Edge:
         return f"{self.source} to {self.target}"
 
 
+# What must be so at every step forward.
+SOUND = (
+    Gate.TABLES_INTACT,
+    Gate.TRIGGERS_INTACT,
+    Gate.SUPPORTED_TABLES,
+    Gate.RIGHTS,
+    Gate.SEES_EVERYBODY,
+    Gate.READ_COMMITTED,
+    Gate.DURABLE_COMMITS,
+    Gate.NO_LOGICAL_APPLY,
+)
+
 EDGES: tuple[Edge, ...] = (
     Edge(
         source=State.EXPANDED,
         target=State.DUAL_WRITE,
         action=Action.FLIP,
-        gates=(
-            Gate.TABLES_INTACT,
-            Gate.TRIGGERS_INTACT,
-            Gate.READ_COMMITTED,
-            Gate.DURABLE_COMMITS,
-            Gate.NO_LOGICAL_APPLY,
-        ),
+        gates=SOUND,
     ),
     Edge(
         source=State.DUAL_WRITE,
         target=State.READ_CUTOVER,
         action=Action.FLIP,
-        gates=(Gate.TRIGGERS_INTACT, Gate.VERIFIED),
+        gates=(*SOUND, Gate.VERIFIED),
     ),
     Edge(
         source=State.READ_CUTOVER,
         target=State.MIRROR_OFF,
         action=Action.FLIP,
         gates=(
-            Gate.TRIGGERS_INTACT,
+            *SOUND,
             Gate.VERIFIED,
             Gate.CUTOVER_SOAK,
             Gate.NO_PREVIOUS_RELEASE,
@@ -127,7 +136,7 @@ EDGES: tuple[Edge, ...] = (
         target=State.DROPPED,
         action=Action.DROP,
         gates=(
-            Gate.TRIGGERS_INTACT,
+            *SOUND,
             Gate.CONTRACT_SOAK,
             Gate.NO_UNKNOWN_SESSION,
             Gate.NOTHING_DEPENDS,
@@ -153,7 +162,7 @@ EDGES: tuple[Edge, ...] = (
         source=State.EXPANDED,
         target=State.DROPPED,
         action=Action.CONTRACT_EMPTY,
-        gates=(Gate.TABLES_INTACT, Gate.NO_USERS, Gate.NOTHING_DEPENDS),
+        gates=(*SOUND, Gate.NO_USERS, Gate.NOTHING_DEPENDS),
     ),
 )
 

@@ -11,7 +11,8 @@ from waffle import get_waffle_switch_model
 from prefs.conf import Settings
 from prefs.engine import flips, quarantine, transitions
 from prefs.engine.archive import Archive, NoArchive, recorded
-from prefs.engine.integrity import Problem, problems
+from prefs.engine.flaws import Problem
+from prefs.engine.integrity import problems
 from prefs.engine.states import (
     EDGES,
     State,

@@ -146,7 +146,7 @@ def print_so() -> str:
 def installed_triggers() -> str:
     """Triggers of ours, or named like ours, on `tables`: (table, name, definition, enabled)."""
     return """SELECT replace(t.tgrelid::regclass::text, '"', ''), t.tgname,
-      replace(pg_get_triggerdef(t.oid), '"', ''), t.tgenabled IN ('O', 'A')
+      replace(pg_get_triggerdef(t.oid, true), '"', ''), t.tgenabled IN ('O', 'A')
     FROM pg_trigger t
     WHERE NOT t.tgisinternal AND starts_with(t.tgname, 'prefs_')
     AND t.tgrelid = ANY(%(tables)s::text[]::regclass[])"""
@@ -181,7 +181,8 @@ def strange_functions() -> str:
 
     They are left from a time when the key of users was of another type.
     """
-    return f"""SELECT p.oid::regprocedure::text FROM pg_proc p
+    return f"""SELECT format('%%I.%%I(%%s)', p.pronamespace::regnamespace, p.proname,
+      pg_get_function_identity_arguments(p.oid)) FROM pg_proc p
     WHERE p.proname = ANY(%(names)s::text[])
     AND p.pronamespace = (SELECT relnamespace FROM pg_class
       WHERE oid = {literal(names().user_table)}::regclass)

@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from prefs.engine.integrity import wrong_tables
 from prefs.mapping import (
     LEAVES,
     NOTIFICATION_TABLE,

@@ -14,6 +14,9 @@ from prefs.engine.states import Gate
 CONDITIONS: dict[Gate, Callable[[Inquiry], Finding]] = {
     Gate.TABLES_INTACT: installation.tables_intact,
     Gate.TRIGGERS_INTACT: installation.triggers_intact,
+    Gate.SUPPORTED_TABLES: installation.supported_tables,
+    Gate.RIGHTS: installation.rights,
+    Gate.SEES_EVERYBODY: installation.sees_everybody,
     Gate.READ_COMMITTED: server.read_committed,
     Gate.DURABLE_COMMITS: server.durable_commits,
     Gate.NO_LOGICAL_APPLY: server.no_logical_apply,

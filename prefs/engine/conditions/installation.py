@@ -1,10 +1,15 @@
-"""Gates on what expand installed: it is there, and as it was made."""
+"""Gates on what expand installed, on what it stands, and who may do what with it."""
 
 from __future__ import annotations
 
 from prefs.engine.findings import Finding, Inquiry
-from prefs.engine.integrity import Flaw, remedies, wrong_tables, wrong_triggers
+from prefs.engine.flaws import Flaw, remedies
+from prefs.engine.integrity import wrong_tables, wrong_triggers
+from prefs.engine.rights import wrong_rights
+from prefs.engine.sight import REMEDY as HIDDEN_REMEDY
+from prefs.engine.sight import describe, hidden_from
 from prefs.engine.states import Gate
+from prefs.engine.supported import REMEDY, unsupported
 from prefs.sql import catalog
 
 
@@ -26,4 +31,42 @@ def _intact(gate: Gate, wrong: list[Flaw], what: str) -> Finding:
         met=not wrong,
         found="; ".join(map(str, wrong)) or f"{what} and functions are ours",
         remedy=f"Put back what was altered: {remedies(wrong)}.",
+    )
+
+
+def supported_tables(inquiry: Inquiry) -> Finding:
+    """The tables are ordinary ones of a primary."""
+    wrong = unsupported(inquiry.alias)
+    return Finding(
+        gate=Gate.SUPPORTED_TABLES,
+        met=not wrong,
+        found="; ".join(wrong) or "users and preferences are in ordinary tables of a primary",
+        remedy=REMEDY,
+    )
+
+
+def rights(inquiry: Inquiry) -> Finding:
+    """Roles have on the typed tables what they have on the column, and policies follow."""
+    wrong = wrong_rights(inquiry.alias, inquiry.settings)
+    return Finding(
+        gate=Gate.RIGHTS,
+        met=not wrong,
+        found="; ".join(map(told, wrong)) or "roles have what they have on the column, no more",
+        remedy=f"Run {remedies(wrong)}.",
+    )
+
+
+def told(flaw: Flaw) -> str:
+    """A flaw with the statements that put it right."""
+    return f"{flaw}: {'; '.join(flaw.statements)}" if flaw.statements else str(flaw)
+
+
+def sees_everybody(inquiry: Inquiry) -> Finding:
+    """Row security hides no user from this role, nor from the owners of trigger functions."""
+    hidden = hidden_from(inquiry.alias)
+    return Finding(
+        gate=Gate.SEES_EVERYBODY,
+        met=not hidden,
+        found=describe(hidden) or "no row is hidden from this role",
+        remedy=HIDDEN_REMEDY,
     )

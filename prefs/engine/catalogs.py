@@ -1,0 +1,35 @@
+"""Questions to PostgreSQL's catalogs, answered alike whatever the session has set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connections, transaction
+
+from prefs.sql import installed
+from prefs.sql.places import placed
+
+
+def rows(alias: str, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    """The rows of one statement."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def placed_in(alias: str, text: str) -> str:
+    """A statement, or a name, of ours with the schemas of that database in it."""
+    return placed(text, connections[alias])
+
+
+@contextmanager
+def plainly(alias: str) -> Iterator[Any]:
+    """A cursor for which the catalogs print names one way: qualified, and few of them quoted."""
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        cursor.execute(installed.printing())
+        path, quotes = cursor.fetchone()
+        cursor.execute(installed.plainly())
+        yield cursor
+        cursor.execute(installed.print_so(), {"path": path, "quotes": quotes})

@@ -1,0 +1,68 @@
+"""Whether row security hides users from this role, and statements that see everybody or fail.
+
+A copy, a comparison or a count of a part of the users would be taken for one of all. So whatever
+is over everybody runs with row_security off: where a policy would hide a row, that is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connections, transaction
+
+from prefs.sql import registry, rights
+from prefs.sql.places import placed
+
+
+class UsersHidden(RuntimeError):
+    """Row security keeps this role, or the owner of a trigger function, from some of the rows."""
+
+    def __init__(self, hidden: list[tuple[str, str]]) -> None:
+        super().__init__(f"{describe(hidden)}. Nothing was done. {REMEDY}")
+
+
+REMEDY = (
+    "Run this as a role that sees every row: a superuser, one with BYPASSRLS, or the owner of the"
+    " tables where row security is not forced. Functions that triggers call run as their owner:"
+    " ALTER FUNCTION … OWNER TO such a role, or run `manage.py install_prefs` as it."
+)
+
+
+def describe(hidden: list[tuple[str, str]]) -> str:
+    """Who is kept from which rows, in a sentence."""
+    return "; ".join(f"row security hides rows of {table} from {role}" for role, table in hidden)
+
+
+def hidden_from(alias: str) -> list[tuple[str, str]]:
+    """Roles of ours, this session's and the trigger functions' owners, and what hides from them.
+
+    (role, table). Locks nothing.
+    """
+    connection = connections[alias]
+    signatures = [placed(function.signature, connection) for function in registry.fired()]
+    with connection.cursor() as cursor:
+        cursor.execute(rights.hidden(), {"signatures": signatures})
+        return list(cursor.fetchall())
+
+
+def must_see_everybody(alias: str) -> None:
+    """Raise UsersHidden where a run over all users would miss some."""
+    if hidden := hidden_from(alias):
+        raise UsersHidden(hidden)
+
+
+@contextmanager
+def seeing_everybody(alias: str) -> Iterator[Any]:
+    """A cursor whose statements see every row, or fail; in a transaction or a savepoint.
+
+    Raises UsersHidden.
+    """
+    must_see_everybody(alias)
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        cursor.execute(rights.seeing())
+        before = cursor.fetchone()[0]
+        cursor.execute(rights.see(), {"value": "off"})
+        yield cursor
+        cursor.execute(rights.see(), {"value": before})
