@@ -19,6 +19,7 @@ from prefs.engine import audit
 from prefs.engine.batches import Control, Progress
 from prefs.engine.evidence import database_now
 from prefs.engine.flips import lock_transitions
+from prefs.engine.sight import seeing_everybody
 from prefs.models import Run, Transition
 from prefs.sql import archive
 
@@ -98,7 +99,7 @@ def measure(alias: str, run: Run) -> Archive:
 
 
 def _totals(alias: str) -> tuple[int, int, str, int]:
-    with connections[alias].cursor() as cursor:
+    with seeing_everybody(alias) as cursor:
         cursor.execute(archive.totals())
         archived, departed, checksum, size = cursor.fetchone()
     return archived, departed, checksum, size
@@ -139,7 +140,7 @@ def check(alias: str, control: Control) -> Check:
     compared, wrong, listed, complete = 0, 0, list[Any](), False
     after = None
     while not complete and not control.stopped():
-        with connections[alias].cursor() as cursor:
+        with seeing_everybody(alias) as cursor:
             cursor.execute(archive.compared(), {"after": after, "size": control.batch_size})
             after, users, keys = cursor.fetchone()
         compared, wrong, complete = compared + users, wrong + len(keys), users == 0

@@ -22,6 +22,7 @@ from prefs.conf import Settings
 from prefs.ddl import LOCK_NOT_AVAILABLE, sqlstate
 from prefs.engine.leases import Holding, LeaseLost, Tally, close
 from prefs.engine.pace import Pace
+from prefs.engine.sight import seeing_everybody
 from prefs.mapping import BLOB_COLUMN
 from prefs.models import Run
 from prefs.sql import copying
@@ -241,7 +242,7 @@ class Walk:
         self._tell(holding, f"{_cause(state)}, batch {self.pace.size}")
 
     def _next_key(self, holding: Holding) -> Any:
-        with connections[self.alias].cursor() as cursor:
+        with seeing_everybody(self.alias) as cursor:
             after, last = to_key(holding.row.cursor), to_key(holding.upto)
             cursor.execute(copying.chunk_end(), {"after": after, "last": last, "size": 1})
             return cursor.fetchone()[0]

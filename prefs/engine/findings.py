@@ -8,6 +8,8 @@ from typing import Any
 from django.db import connections
 
 from prefs.conf import Settings
+from prefs.engine import catalogs
+from prefs.engine.sight import seeing_everybody
 from prefs.engine.states import Gate
 
 
@@ -40,7 +42,11 @@ class Inquiry:
 
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of one catalog statement."""
-        with connections[self.alias].cursor() as cursor:
+        return catalogs.rows(self.alias, statement, **parameters)
+
+    def everybody(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of a statement over all users. Raises UsersHidden."""
+        with seeing_everybody(self.alias) as cursor:
             cursor.execute(statement, parameters)
             return list(cursor.fetchall())
 

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
-REINSTALL = (
-    "`manage.py install_prefs`, then `manage.py verify_prefs`: what was written meanwhile may be"
-    " in one store alone"
+
+class Part(enum.IntEnum):
+    """What a flaw is of, in the order in which parts are put right."""
+
+    FUNCTION = 1
+    TRIGGER = 2
+    STRANGER = 3
+    """A function or a trigger that is named like ours."""
+
+    KEY = 4
+    RIGHT = 5
+    TABLE = 6
+
+
+_REINSTALL = (
+    "Run `manage.py install_prefs`, then `manage.py verify_prefs`: what was written meanwhile may"
+    " be in one store alone"
 )
-KEYS_BACK = (
-    "`manage.py backfill_prefs` in expanded, else `manage.py install_prefs`: a copy of many users"
-    " goes without the foreign keys, and puts them back at its end"
-)
-BY_HAND = (
-    "the statement for it that `manage.py sqlmigrate prefs 0001` prints, in `manage.py dbshell`,"
-    " then `manage.py verify_prefs`"
-)
+_REMEDIES = {
+    Part.FUNCTION: _REINSTALL,
+    Part.TRIGGER: _REINSTALL,
+    Part.STRANGER: _REINSTALL,
+    Part.KEY: "Run `manage.py backfill_prefs` in expanded, where a copy of many users goes without"
+    " the foreign keys and puts them back at its end; else `manage.py install_prefs`",
+    Part.RIGHT: "Run `manage.py install_prefs`; it prints what its role may not do",
+    Part.TABLE: "Run the statement for it that `manage.py sqlmigrate prefs 0001` prints, in"
+    " `manage.py dbshell`, then `manage.py verify_prefs`",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flaw:
-    """A part of the installation that is not as expand made it, and what makes it so again."""
+    """A part of the installation that is not as it should be, and what makes it so."""
 
+    part: Part
     what: str
     statements: tuple[str, ...] = ()
     """What `install_prefs` runs; none where it is a key, or for a hand to mend."""
 
-    remedy: str = REINSTALL
+    by_hand: str = ""
+    """What to do where no command of ours can."""
+
+    @property
+    def remedy(self) -> str:
+        return self.by_hand or _REMEDIES[self.part]
 
     def __str__(self) -> str:
         return self.what
@@ -44,5 +67,5 @@ class Problem:
 
 
 def remedies(wrong: list[Flaw]) -> str:
-    """What to run where these are wrong, each remedy once."""
-    return "; and ".join(dict.fromkeys(flaw.remedy for flaw in wrong))
+    """What to do where these are wrong, each remedy once."""
+    return ". ".join(dict.fromkeys(flaw.remedy for flaw in wrong)) + "."

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.db import connections
-
 from prefs import conf
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import Control
 from prefs.engine.repair import Direction
+from prefs.engine.sight import seeing_everybody
 from prefs.engine.states import State, current_state
 from prefs.sql import catalog
 
@@ -22,7 +21,7 @@ def backfill_inline(alias: str, say: Callable[[str], None]) -> None:
     if current_state(alias) is not State.EXPANDED:
         return
     limit = conf.current().inline_backfill_max_users
-    with connections[alias].cursor() as cursor:
+    with seeing_everybody(alias) as cursor:
         cursor.execute(catalog.users_up_to(), {"limit": limit + 1})
         users = int(cursor.fetchone()[0])
     if users > limit:

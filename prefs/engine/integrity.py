@@ -7,8 +7,9 @@ Everything is compared with PostgreSQL's catalogs, now. The gates ask this, and 
 from __future__ import annotations
 
 from prefs import conf
+from prefs.conf import Settings
 from prefs.engine import catalogs, sight, supported
-from prefs.engine.flaws import BY_HAND, KEYS_BACK, Flaw, Problem
+from prefs.engine.flaws import Flaw, Part, Problem
 from prefs.engine.rights import wrong_rights
 from prefs.engine.states import (
     State,
@@ -20,8 +21,8 @@ from prefs.engine.states import (
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.models import Run
 from prefs.routing import MissingSwitch
-from prefs.sql import catalog, installed, registry
-from prefs.sql.names import qualified, quote
+from prefs.sql import catalog, installed, keys, registry
+from prefs.sql.names import ARCHIVE_TABLE, qualified, quote
 from prefs.sql.registry import StoredFunction
 from prefs.sql.triggers import Trigger, capture_triggers, guard_triggers
 
@@ -45,7 +46,10 @@ def wrong_tables(alias: str) -> list[Flaw]:
             if expected.get(name, "" if not name.startswith("index") else definition) != definition
         ]
         key = installed.foreign_key_name(table)
-        wrong += [Flaw(what=w, remedy=KEYS_BACK if key in w else BY_HAND) for w in whats]
+        wrong += [Flaw(part=Part.KEY if key in w else Part.TABLE, what=w) for w in whats]
+    if not catalogs.rows(alias, keys.valid_key(ARCHIVE_TABLE)):
+        what = f"{ARCHIVE_TABLE}: no constraint {installed.foreign_key_name(ARCHIVE_TABLE)}"
+        wrong.append(Flaw(part=Part.KEY, what=what))
     return _sorted(wrong + _wrong_functions(alias, registry.called()))
 
 
@@ -62,7 +66,11 @@ def wrong_triggers(alias: str, *, has_column: bool) -> list[Flaw]:
             for table, name, definition, enabled in cursor.fetchall()
         }
     wrong = [
-        Flaw(what=f"{trigger.table_name}: no trigger {trigger.name}", statements=(trigger.create,))
+        Flaw(
+            part=Part.TRIGGER,
+            what=f"{trigger.table_name}: no trigger {trigger.name}",
+            statements=(trigger.create,),
+        )
         for place, trigger in expected.items()
         if place not in found
     ]
@@ -70,7 +78,9 @@ def wrong_triggers(alias: str, *, has_column: bool) -> list[Flaw]:
         trigger = expected.get((table, name))
         if trigger is None or definition != _made(trigger, alias):
             what = f"{table.split('.')[-1]}: trigger {name} is {definition!r}"
-            wrong.append(Flaw(what=what, statements=_put_right(table, name, trigger)))
+            part = Part.STRANGER if trigger is None else Part.TRIGGER
+            put_right = _put_right(table, name, trigger)
+            wrong.append(Flaw(part=part, what=what, statements=put_right))
     return _sorted(wrong + _wrong_functions(alias, registry.fired()))
 
 
@@ -94,13 +104,14 @@ def _wrong_functions(alias: str, made: tuple[StoredFunction, ...]) -> list[Flaw]
         function = ours[signature]
         if (body, traits) != _body_and_traits(function, alias):
             what = f"function {function.name} is not ours"
-            wrong.append(Flaw(what=what, statements=function.statements))
+            wrong.append(Flaw(part=Part.FUNCTION, what=what, statements=function.statements))
         elif function.definer and anybodys:
             what = f"function {function.name} may be called by everybody"
-            wrong.append(Flaw(what=what, statements=function.statements))
+            wrong.append(Flaw(part=Part.FUNCTION, what=what, statements=function.statements))
     beside = {"names": [function.name for function in made], "signatures": list(ours)}
     return wrong + [
         Flaw(
+            part=Part.STRANGER,
             what=f"function {signature} is of another type of key than users have",
             statements=(f"DROP FUNCTION {signature}",),
         )
@@ -123,28 +134,39 @@ def _bare(text: str, alias: str) -> str:
 
 
 def problems(alias: str) -> list[Problem]:
-    """Everything that is wrong with the installation, each with its repair. Locks nothing.
-
-    Foreign keys that an open backfill has put aside are not: it will put them back.
-    """
+    """Everything that is wrong with the installation, each with its repair. Locks nothing."""
     found: list[Problem] = []
     try:
         state = current_state(alias)
     except (MissingSwitch, UnknownState) as error:
         found.append(Problem(what=str(error).rstrip("."), repair=""))
-        has_column = _has_column(alias)
+        has_column = column_exists(alias)
     else:
         found += _unrecorded(state, alias)
         has_column = state is not State.DROPPED
-    wrong = [*wrong_tables(alias), *wrong_triggers(alias, has_column=has_column)]
-    if _keys_are_due_back(alias):
-        wrong = [flaw for flaw in wrong if flaw.remedy != KEYS_BACK]
-    wrong += wrong_rights(alias, conf.current())
     found += [Problem(what=what, repair=supported.REMEDY) for what in supported.unsupported(alias)]
     if hidden := sight.hidden_from(alias):
         found.append(Problem(what=sight.describe(hidden), repair=sight.REMEDY))
-    found += [Problem(what=flaw.what, repair=f"Run {flaw.remedy}.") for flaw in wrong]
-    return found
+    wrong = flaws(alias, conf.current(), has_column=has_column)
+    return found + [Problem(what=told(flaw), repair=f"{flaw.remedy}.") for flaw in wrong]
+
+
+def flaws(alias: str, settings: Settings, *, has_column: bool) -> list[Flaw]:
+    """Every part of the installation that is not as it should be. Locks nothing.
+
+    Foreign keys that an open backfill has put aside are not among them.
+    """
+    wrong = [*wrong_tables(alias), *wrong_triggers(alias, has_column=has_column)]
+    if _keys_are_due_back(alias):
+        wrong = [flaw for flaw in wrong if flaw.part is not Part.KEY]
+    return wrong + wrong_rights(alias, settings)
+
+
+def told(flaw: Flaw) -> str:
+    """A flaw; where it is of rights, with the statements that put it right."""
+    if flaw.part is not Part.RIGHT or not flaw.statements:
+        return str(flaw)
+    return f"{flaw}: {'; '.join(flaw.statements)}"
 
 
 def _keys_are_due_back(alias: str) -> bool:
@@ -168,5 +190,6 @@ def _unrecorded(state: State, alias: str) -> list[Problem]:
     return [Problem(what=what, repair=repair)]
 
 
-def _has_column(alias: str) -> bool:
+def column_exists(alias: str) -> bool:
+    """Whether the blob's column is there, whatever the switches say."""
     return bool(catalogs.rows(alias, catalog.state())[0][2])

@@ -9,6 +9,7 @@ on the tables refuses dual-write.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -18,14 +19,19 @@ from django.db import IntegrityError, connections, transaction
 from prefs import ddl
 from prefs.clock import Clock
 from prefs.conf import Settings
+from prefs.engine import catalogs
 from prefs.engine.flips import lock_transitions
+from prefs.engine.sight import seeing_everybody
 from prefs.engine.states import State, current_state
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql import keys as sql
+from prefs.sql.names import ARCHIVE_TABLE
 
 # Fewer users are copied before the locks have paid.
 WORTH_IT = 50_000
 _TABLES = (USER_TABLE, NOTIFICATION_TABLE)
+# The archive keeps its own throughout.
+ALL = (*_TABLES, ARCHIVE_TABLE)
 # No live statement waits for longer than this behind a try.
 _ONE_TRY = timedelta(milliseconds=40)
 # Beyond deadlock_timeout, after which an autovacuum of a typed table makes way for us.
@@ -33,12 +39,9 @@ _FOR_AUTOVACUUM = timedelta(seconds=2)
 _PATIENCE = timedelta(seconds=5)
 
 
-def missing(alias: str) -> list[str]:
-    """The typed tables whose key is not there, or not valid."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(sql.valid_keys())
-        valid = {table for table, validated in cursor.fetchall() if validated}
-    return [table for table in _TABLES if table not in valid]
+def missing(alias: str, tables: Sequence[str] = _TABLES) -> list[str]:
+    """Those of the tables whose key is not there, or not valid."""
+    return [table for table in tables if not catalogs.rows(alias, sql.valid_key(table))]
 
 
 def go_aside(alias: str, rows: float) -> bool:
@@ -65,14 +68,14 @@ def put_aside(alias: str, settings: Settings, clock: Clock) -> None:
     ddl.locked(connection, "put the foreign keys aside", work, settings=gentle, clock=clock)
 
 
-def put_back(alias: str, settings: Settings, clock: Clock) -> None:
-    """Add the keys that are missing, and validate; rows without a user go. May be repeated.
+def put_back(alias: str, settings: Settings, clock: Clock, tables: Sequence[str] = _TABLES) -> None:
+    """Add those keys of `tables` that are missing, and validate. May be repeated.
 
-    Takes ACCESS EXCLUSIVE on a typed table and SHARE ROW EXCLUSIVE on users for a moment, on
+    Rows without a user go. Takes ACCESS EXCLUSIVE on a typed table and SHARE ROW EXCLUSIVE on users for a moment, on
     users in short tries, and no lock that a writer waits for while it validates. Raises
     LockNotObtained.
     """
-    for table in missing(alias):
+    for table in missing(alias, tables):
         for step in (_add, _validate):
             ddl.locked(
                 connections[alias],
@@ -86,7 +89,7 @@ def put_back(alias: str, settings: Settings, clock: Clock) -> None:
 def _add(table: str, alias: str) -> None:
     with connections[alias].cursor() as cursor:
         cursor.execute(sql.one_at_a_time())
-        if table not in missing(alias):
+        if not missing(alias, [table]):
             return
         # Only in `expanded` does nobody else use it, and may we wait for it.
         if current_state(alias) is State.EXPANDED:
@@ -98,10 +101,12 @@ def _add(table: str, alias: str) -> None:
 def _validate(table: str, alias: str) -> None:
     with connections[alias].cursor() as cursor:
         cursor.execute(sql.one_at_a_time())
-        if table in missing(alias):
+        if missing(alias, [table]):
             try:
                 with transaction.atomic(using=alias):
                     cursor.execute(sql.validate_key(table))
             except IntegrityError:
-                cursor.execute(sql.delete_orphans(table))
+                # A user who is hidden must not be taken for one who is gone.
+                with seeing_everybody(alias):
+                    cursor.execute(sql.delete_orphans(table))
                 cursor.execute(sql.validate_key(table))

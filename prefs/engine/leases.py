@@ -17,6 +17,7 @@ from django.db import connections, transaction
 from prefs.conf import Settings
 from prefs.engine.evidence import database_now
 from prefs.engine.flips import lock_transitions
+from prefs.engine.sight import must_see_everybody
 from prefs.models import Range, Run
 from prefs.sql import ranges as sql
 
@@ -124,8 +125,9 @@ def take(
 
     An open run whose phase began before `since` is abandoned: what it did counts no longer.
     Raises RunHeld where another process holds its lease. Takes the advisory lock of
-    transitions for a moment.
+    transitions for a moment. Raises UsersHidden.
     """
+    must_see_everybody(alias)
     with transaction.atomic(using=alias, durable=True):
         lock_transitions(alias)
         now = database_now(alias)

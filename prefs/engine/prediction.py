@@ -13,6 +13,7 @@ from django.db import connections
 
 from prefs.engine import keys
 from prefs.engine.repair import Direction, count_users
+from prefs.engine.sight import seeing_everybody
 from prefs.models import Run
 from prefs.sql import prediction as sql
 from prefs.sql.installed import FILL_FACTOR
@@ -55,7 +56,7 @@ def predict(alias: str, direction: Direction) -> Prediction:
     """
     users = count_users(alias)
     percent = min(100.0, 100.0 * _SAMPLED / max(1, users) + 0.01)
-    with connections[alias].cursor() as cursor:
+    with seeing_everybody(alias) as cursor:
         cursor.execute(sql.sample(), {"percent": percent})
         seen, missing, differing, user_row, notification_row, topics, users_row = cursor.fetchone()
         cursor.execute(sql.measured())

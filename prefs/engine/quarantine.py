@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError
 
 from prefs.ddl import sqlstate
+from prefs.engine.sight import seeing_everybody
 from prefs.mapping import LEAVES, inner_nodes
 from prefs.sql import quarantine as sql
 from prefs.sql.quarantine import SHOWN, Reason
@@ -94,7 +95,7 @@ def listed(alias: str, selection: Selection, *, limit: int, after: Any = None) -
 def query(alias: str, statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     """The rows of a statement; NotJson where one of its values is not jsonb."""
     try:
-        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        with seeing_everybody(alias) as cursor:
             cursor.execute(statement, parameters)
             return list(cursor.fetchall())
     except DatabaseError as error:

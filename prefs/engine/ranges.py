@@ -29,6 +29,7 @@ from prefs.engine.leases import (
     open_run,
     resumable,
 )
+from prefs.engine.sight import seeing_everybody
 from prefs.models import Range, Run
 from prefs.sql import copying
 from prefs.sql import ranges as sql
@@ -149,7 +150,7 @@ def _locked(run: Run, alias: str) -> Run:
 
 
 def _next_users(run: Run, size: int, alias: str) -> tuple[Any, int]:
-    with connections[alias].cursor() as cursor:
+    with seeing_everybody(alias) as cursor:
         after = {"after": to_key(run.cursor), "last": None, "size": size}
         cursor.execute(copying.chunk_end(), after)
         upto, users = cursor.fetchone()

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connections
 
+from prefs.engine.sight import seeing_everybody
 from prefs.managers import lock_users
 from prefs.routing import Route
 from prefs.sql import catalog, copying
@@ -104,7 +105,8 @@ def count_users(alias: str) -> int:
     with connections[alias].cursor() as cursor:
         cursor.execute(catalog.users_estimate())
         estimate = int(cursor.fetchone()[0])
-        if estimate == 0:
+    if estimate == 0:
+        with seeing_everybody(alias) as cursor:
             cursor.execute(catalog.users_up_to(), {"limit": 1_000_000})
             estimate = int(cursor.fetchone()[0])
     return estimate

@@ -12,7 +12,7 @@ from typing import Any
 
 from prefs.conf import Settings
 from prefs.engine import catalogs
-from prefs.engine.flaws import Flaw
+from prefs.engine.flaws import Flaw, Part
 from prefs.engine.states import State, last_transition
 from prefs.mapping import BLOB_COLUMN
 from prefs.sql import catalog, registry
@@ -20,8 +20,7 @@ from prefs.sql import rights as sql
 from prefs.sql.names import qualified
 from prefs.sql.rights import PUBLIC, Policy
 
-_BY_INSTALL = "`manage.py install_prefs`, or these statements as a role that may"
-_BY_SETTING = "nothing here: name the application's roles in PREFS_APPLICATION_ROLES"
+_BY_SETTING = "Name the application's roles in PREFS_APPLICATION_ROLES, so that they get theirs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +71,9 @@ class _Rights:
             there = {role.name for role in self._effective(named)}
             return named, [
                 Flaw(
+                    part=Part.RIGHT,
                     what=f"the role {name!r} that PREFS_APPLICATION_ROLES names does not exist",
-                    remedy="nothing here: create the role, or correct the setting",
+                    by_hand="Create the role, or correct the setting",
                 )
                 for name in named
                 if name not in there
@@ -83,7 +83,8 @@ class _Rights:
         if PUBLIC not in writers:
             return writers, []
         what = f"everybody (PUBLIC) may update the column {BLOB_COLUMN}"
-        return [name for name in writers if name != PUBLIC], [Flaw(what=what, remedy=_BY_SETTING)]
+        flaw = Flaw(part=Part.RIGHT, what=what, by_hand=_BY_SETTING)
+        return [name for name in writers if name != PUBLIC], [flaw]
 
     def _effective(self, names: Iterable[str]) -> list[_Role]:
         rows = self._rows(sql.effective(), roles=list(names), **self.recorded)
@@ -134,7 +135,7 @@ class _Rights:
         for name in found.keys() - follows.keys():
             if found[name][0]:
                 what = f"the policy {name} of {table} lets through more than users do"
-                yield Flaw(what=what, remedy=f'DROP POLICY "{name}" on it, or make it RESTRICTIVE')
+                yield Flaw(part=Part.RIGHT, what=what, by_hand="Drop it, or make it RESTRICTIVE")
 
     def _printed(self, table: str) -> list[tuple[Any, ...]]:
         """The policies of a table, as the catalogs print them with names qualified."""
@@ -159,7 +160,7 @@ class _Rights:
 
 
 def _flaw(what: str, statements: tuple[str, ...]) -> Flaw:
-    return Flaw(what=what, statements=statements, remedy=_BY_INSTALL)
+    return Flaw(part=Part.RIGHT, what=what, statements=statements)
 
 
 def _allowed(table: str, role: _Role | None) -> set[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from django.db import connections
 from waffle import get_waffle_switch_model
 
 from prefs.conf import Settings
@@ -13,6 +12,7 @@ from prefs.engine import flips, quarantine, transitions
 from prefs.engine.archive import Archive, NoArchive, recorded
 from prefs.engine.flaws import Problem
 from prefs.engine.integrity import problems
+from prefs.engine.sight import seeing_everybody
 from prefs.engine.states import (
     EDGES,
     State,
@@ -80,7 +80,7 @@ def status(alias: str, settings: Settings) -> Status:
 
 
 def _counts(alias: str) -> tuple[int, int]:
-    with connections[alias].cursor() as cursor:
+    with seeing_everybody(alias) as cursor:
         cursor.execute(catalog.counts())
         users, copied = cursor.fetchone()
     return users, copied

@@ -19,6 +19,7 @@ from prefs.engine.evidence import last_settled
 from prefs.engine.leases import Tally
 from prefs.engine.ranges import Job, held, join
 from prefs.engine.repair import Direction, count_users, differing, make_equal, overwrite_mirror
+from prefs.engine.sight import seeing_everybody
 from prefs.engine.states import State, current_state
 from prefs.engine.workers import Crew
 from prefs.models import Run
@@ -107,7 +108,7 @@ def verify_sample(alias: str, size: int, *, repair: bool = False) -> Sample:
     """
     direction = Direction.of(_state(alias).route)
     percent = min(100.0, 100.0 * 1.5 * size / max(1, count_users(alias)) + 0.01)
-    with transaction.atomic(using=alias, durable=True), connections[alias].cursor() as cursor:
+    with seeing_everybody(alias) as cursor:
         cursor.execute(copying.random_users(), {"percent": percent, "size": size})
         ids = [row[0] for row in cursor.fetchall()]
         cursor.execute(copying.difference_of(), {"ids": ids})

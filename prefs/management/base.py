@@ -33,6 +33,7 @@ from prefs.engine.orders import NoOpenRun
 from prefs.engine.quarantine import NotJson
 from prefs.engine.repair import PrimaryMoved
 from prefs.engine.seeding import NotSeedable
+from prefs.engine.sight import UsersHidden
 from prefs.engine.states import OutOfOrder, UnknownState
 from prefs.engine.throttle import Watch
 from prefs.management.progress import ProgressLine
@@ -69,6 +70,7 @@ _STATUS: dict[type[Exception], int] = {
     LockUnavailable: 1,
     UserRefused: 1,
     NoOpenRun: 1,
+    UsersHidden: 1,
     LockNotObtained: 1,
     InvalidDocument: 1,
     NoSuchDatabase: 1,

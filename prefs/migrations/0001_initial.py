@@ -6,10 +6,18 @@ import django.db.models.functions.text
 import django.db.models.lookups
 from django.conf import settings
 from django.db import migrations, models
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import StateApps
 
 from prefs.ddl import BoundedLocks, PlacedSQL
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql.installed import leave_room
+
+
+def refuse(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    from prefs.engine.supported import refuse_unsupported
+
+    refuse_unsupported(schema_editor.connection.alias)
 
 
 class Migration(migrations.Migration):
@@ -21,6 +29,7 @@ class Migration(migrations.Migration):
 
     operations = [
         BoundedLocks(),
+        migrations.RunPython(refuse, migrations.RunPython.noop),
         migrations.CreateModel(
             name="ArchiveDeparture",
             fields=[
@@ -69,6 +78,7 @@ class Migration(migrations.Migration):
                             ("repair", "mirror repaired"),
                             ("correction", "quarantined leaves corrected"),
                             ("archive", "archive made or removed"),
+                            ("install", "installation put right"),
                         ]
                     ),
                 ),

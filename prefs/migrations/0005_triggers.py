@@ -1,14 +1,22 @@
-"""The triggers on users, the typed tables, waffle's switches and the audit.
+"""The triggers on users, the typed tables, waffle's switches and the audit; rights of roles.
 
-One statement at a time, each with a short lock timeout: CREATE TRIGGER waits for writers.
-Piped into `dbshell`, what sqlmigrate prints of this migration and of 0003 puts back triggers
-that were disabled, dropped or altered.
+One statement at a time, each with a short lock timeout: CREATE TRIGGER waits for writers. Then
+each role gets on the typed tables what it has on the column, and no more.
 """
 
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import StateApps
 
+from prefs import conf
 from prefs.ddl import LockedSQL
 from prefs.sql.triggers import capture_triggers, guard_triggers
+
+
+def give_rights(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    from prefs.engine.installation import put_rights_right
+
+    put_rights_right(schema_editor.connection.alias, conf.current(), say=print)
 
 
 class Migration(migrations.Migration):
@@ -17,6 +25,9 @@ class Migration(migrations.Migration):
     dependencies = [("prefs", "0004_switches")]
 
     operations = [
-        LockedSQL(sql=trigger.create, reverse_sql=trigger.drop)
-        for trigger in (*guard_triggers(), *capture_triggers())
+        *(
+            LockedSQL(sql=trigger.create, reverse_sql=trigger.drop)
+            for trigger in (*guard_triggers(), *capture_triggers())
+        ),
+        migrations.RunPython(give_rights, migrations.RunPython.noop),
     ]

@@ -46,6 +46,7 @@ class AuditEntry(models.Model):
         REPAIR = "repair", "mirror repaired"
         CORRECTION = "correction", "quarantined leaves corrected"
         ARCHIVE = "archive", "archive made or removed"
+        INSTALL = "install", "installation put right"
 
     id = models.BigAutoField(primary_key=True)
     event = models.TextField(choices=Event)

@@ -33,6 +33,8 @@ def _key_range(key: str, *, first: bool) -> str:
 def batch_settings() -> str:
     """Settings of a batch's transaction: its name, `lock_timeout`, no scan of a whole table.
 
+    It is over everybody, so a user whom row security hides from this role is an error.
+
     A batch is a few users by key, so an index is right whatever the planner's statistics say,
     and so is a join that reads each range once, however few rows they make it expect. A plan for
     any range expects many: it must not call for JIT, nor take parallel workers from others.
@@ -40,6 +42,7 @@ def batch_settings() -> str:
     of the server takes both back, and the commit that ends the run waits for all of them.
     """
     return f"""SELECT set_config('lock_timeout', %(lock_timeout)s, true),
+    set_config('row_security', 'off', true),
     set_config('enable_seqscan', 'off', true), set_config('enable_nestloop', 'off', true),
     set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true),
     set_config('synchronous_commit', 'off', true),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql.expressions import literal
 from prefs.sql.installed import foreign_key_name
 from prefs.sql.names import names, qualified, quote
@@ -41,14 +40,10 @@ def delete_orphans(table: str) -> str:
       SELECT FROM {n.users} u WHERE u.{n.key} = t.user_id)"""
 
 
-def valid_keys() -> str:
-    """The keys of the typed tables that are there: (table, whether it is valid)."""
-    keys = ", ".join(
-        f"({literal(t)}, {literal(qualified(t))}::regclass, {literal(foreign_key_name(t))})"
-        for t in (USER_TABLE, NOTIFICATION_TABLE)
-    )
-    return f"""SELECT t.name, c.convalidated FROM (VALUES {keys}) t(name, relation, key)
-    JOIN pg_constraint c ON c.conrelid = t.relation AND c.conname = t.key"""
+def valid_key(table: str) -> str:
+    """One row where the key of a table is there, and valid."""
+    return f"""SELECT FROM pg_constraint WHERE conrelid = {literal(qualified(table))}::regclass
+    AND conname = {literal(foreign_key_name(table))} AND convalidated"""
 
 
 def lock_table(table: str) -> str:

@@ -29,7 +29,7 @@ def archive_fits(inquiry: Inquiry) -> Finding:
     limit = inquiry.settings.archive_max_bytes
     users = count_users(inquiry.alias)
     percent = min(100.0, 100.0 * _SAMPLED / max(1, users))
-    [(predicted,)] = inquiry.rows(archive.predicted_bytes(), users=users, percent=percent)
+    [(predicted,)] = inquiry.everybody(archive.predicted_bytes(), users=users, percent=percent)
     return Finding(
         gate=Gate.ARCHIVE_FITS,
         met=predicted <= limit,
@@ -52,7 +52,7 @@ def column_exists(inquiry: Inquiry) -> Finding:
 
 def no_users(inquiry: Inquiry) -> Finding:
     """There is nobody to move."""
-    [(count,)] = inquiry.rows(catalog.users_up_to(), limit=1)
+    [(count,)] = inquiry.everybody(catalog.users_up_to(), limit=1)
     return Finding(
         gate=Gate.NO_USERS,
         met=count == 0,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.flaws import Flaw, remedies
-from prefs.engine.integrity import wrong_tables, wrong_triggers
+from prefs.engine.integrity import column_exists, told, wrong_tables, wrong_triggers
 from prefs.engine.rights import wrong_rights
 from prefs.engine.sight import REMEDY as HIDDEN_REMEDY
 from prefs.engine.sight import describe, hidden_from
 from prefs.engine.states import Gate
 from prefs.engine.supported import REMEDY, unsupported
-from prefs.sql import catalog
 
 
 def tables_intact(inquiry: Inquiry) -> Finding:
@@ -20,8 +19,7 @@ def tables_intact(inquiry: Inquiry) -> Finding:
 
 def triggers_intact(inquiry: Inquiry) -> Finding:
     """Every trigger of ours is there, enabled and unaltered."""
-    [(_, _, has_column)] = inquiry.rows(catalog.state())
-    wrong = wrong_triggers(inquiry.alias, has_column=has_column)
+    wrong = wrong_triggers(inquiry.alias, has_column=column_exists(inquiry.alias))
     return _intact(Gate.TRIGGERS_INTACT, wrong, "triggers")
 
 
@@ -30,7 +28,7 @@ def _intact(gate: Gate, wrong: list[Flaw], what: str) -> Finding:
         gate=gate,
         met=not wrong,
         found="; ".join(map(str, wrong)) or f"{what} and functions are ours",
-        remedy=f"Put back what was altered: {remedies(wrong)}.",
+        remedy=remedies(wrong),
     )
 
 
@@ -52,13 +50,8 @@ def rights(inquiry: Inquiry) -> Finding:
         gate=Gate.RIGHTS,
         met=not wrong,
         found="; ".join(map(told, wrong)) or "roles have what they have on the column, no more",
-        remedy=f"Run {remedies(wrong)}.",
+        remedy=remedies(wrong),
     )
-
-
-def told(flaw: Flaw) -> str:
-    """A flaw with the statements that put it right."""
-    return f"{flaw}: {'; '.join(flaw.statements)}" if flaw.statements else str(flaw)
 
 
 def sees_everybody(inquiry: Inquiry) -> Finding:

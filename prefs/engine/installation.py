@@ -1,0 +1,105 @@
+"""What expand installs beside the tables, put right: functions, triggers, keys, rights, policies.
+
+It can be done in every state, and again and again: what is right is left alone. The tables
+themselves and their constraints are the migrations'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db import ProgrammingError, connections, transaction
+
+from prefs import ddl
+from prefs.clock import Clock
+from prefs.conf import Settings
+from prefs.engine import audit, integrity, keys
+from prefs.engine.flaws import Flaw, Part
+from prefs.engine.rights import wrong_rights
+
+_NOT_ALLOWED = "42501"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """What was put right, and what is left: for another role, or for a hand, to mend."""
+
+    changed: tuple[Flaw, ...]
+    left: tuple[Flaw, ...]
+
+
+def plan(alias: str, settings: Settings) -> list[Flaw]:
+    """What `install` would put right, in its order: a function before the trigger that calls it.
+
+    Locks nothing.
+    """
+    found = integrity.flaws(alias, settings, has_column=integrity.column_exists(alias))
+    return sorted(found, key=lambda flaw: flaw.part)
+
+
+def install(
+    alias: str,
+    settings: Settings,
+    signature: audit.Signature,
+    clock: Clock,
+    say: Callable[[str], None] = lambda _: None,
+) -> Installed:
+    """Put right what is not as it should be; `say` gets a line for each.
+
+    Each statement is a transaction of its own with a short wait for its lock; triggers and keys
+    take SHARE ROW EXCLUSIVE on users for a moment. Raises LockNotObtained.
+    """
+    found = plan(alias, settings)
+    for flaw in found:
+        say(integrity.told(flaw))
+        _put_right(flaw, alias, settings, clock)
+    # Asked again: a GRANT that this role may not make can pass with a warning.
+    left = plan(alias, settings)
+    still = {flaw.what for flaw in left}
+    changed = [flaw for flaw in found if flaw.what not in still]
+    if changed:
+        whats = [flaw.what for flaw in changed]
+        audit.record(alias, audit.Event.INSTALL, "installation", signature, changed=whats)
+    return Installed(changed=tuple(changed), left=tuple(left))
+
+
+def _put_right(flaw: Flaw, alias: str, settings: Settings, clock: Clock) -> None:
+    """Run its statements, all or none; what this role may not do is left as it is."""
+    if flaw.part is Part.KEY:
+        keys.put_back(alias, settings, clock, keys.ALL)
+        return
+
+    def work() -> None:
+        _run(flaw.statements, alias)
+
+    with _leaving_what_is_not_allowed():
+        ddl.locked(connections[alias], str(flaw), work, settings=settings, clock=clock)
+
+
+def _run(statements: Iterable[str], alias: str) -> None:
+    with connections[alias].cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+@contextmanager
+def _leaving_what_is_not_allowed() -> Iterator[None]:
+    try:
+        yield
+    except ProgrammingError as error:
+        if ddl.sqlstate(error) != _NOT_ALLOWED:
+            raise
+
+
+def put_rights_right(alias: str, settings: Settings, say: Callable[[str], None]) -> None:
+    """Give roles what they have on the column, in a transaction that may be open already.
+
+    What this role may not grant is said, with the statements for one who may.
+    """
+    for flaw in wrong_rights(alias, settings):
+        with _leaving_what_is_not_allowed(), transaction.atomic(using=alias):
+            _run(flaw.statements, alias)
+    for flaw in wrong_rights(alias, settings):
+        say(f"    {integrity.told(flaw)}. {flaw.remedy}.")
