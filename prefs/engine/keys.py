@@ -71,9 +71,9 @@ def put_aside(alias: str, settings: Settings, clock: Clock) -> None:
 def put_back(alias: str, settings: Settings, clock: Clock, tables: Sequence[str] = _TABLES) -> None:
     """Add those keys of `tables` that are missing, and validate. May be repeated.
 
-    Rows without a user go. Takes ACCESS EXCLUSIVE on a typed table and SHARE ROW EXCLUSIVE on users for a moment, on
-    users in short tries, and no lock that a writer waits for while it validates. Raises
-    LockNotObtained.
+    Rows without a user go. Takes ACCESS EXCLUSIVE on a typed table and SHARE ROW EXCLUSIVE on
+    users for a moment, on users in short tries, and no lock that a writer waits for while it
+    validates. Raises LockNotObtained.
     """
     for table in missing(alias, tables):
         for step in (_add, _validate):

@@ -33,7 +33,7 @@ def advance_run() -> str:
 @cache
 def advance_range() -> str:
     """The same for a range. A range that is not there was done, or its run was abandoned."""
-    others = "FROM {_RANGE} o WHERE o.run_id = r.id AND o.id <> h.id"
+    others = f"FROM {_RANGE} o WHERE o.run_id = r.id AND o.id <> h.id"
     return f"""UPDATE {_RANGE} h SET {_added("h")}, cursor = coalesce(%(cursor)s, h.cursor),
       lease_until = clock_timestamp() + %(lease)s
     FROM {_RUN} r WHERE h.id = %(id)s AND h.token = %(token)s AND r.id = h.run_id

@@ -105,6 +105,9 @@ def test_a_site_as_migrate_made_it_meets_every_gate_and_their_figures_are_kept(s
     assert [gate["gate"] for gate in taken.gates] == [
         "tables_intact",
         "triggers_intact",
+        "supported_tables",
+        "rights",
+        "sees_everybody",
         "read_committed",
         "durable_commits",
         "no_logical_apply",

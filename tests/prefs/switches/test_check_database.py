@@ -21,7 +21,7 @@ def check() -> Outcome:
 
 
 def tables_and_triggers() -> list[tuple[str, str]]:
-    return [(t.table, t.name) for t in (*capture_triggers(), *guard_triggers())]
+    return [(t.table_name, t.name) for t in (*capture_triggers(), *guard_triggers())]
 
 
 @pytest.mark.parametrize("here", State)
@@ -38,8 +38,8 @@ def test_a_disabled_trigger_is_an_error(site: str, table: str, name: str) -> Non
     rows(f"ALTER TABLE {table} DISABLE TRIGGER {name}")
     found = check()
     assert found.status == 1
-    assert f"(prefs.E003) {table.strip(chr(34))}: trigger {name} is 'disabled'" in found.err
-    assert "sqlmigrate prefs 0003 | manage.py dbshell" in found.err
+    assert f"(prefs.E003) {table}: trigger {name} is 'disabled'" in found.err
+    assert "manage.py install_prefs" in found.err
 
 
 DAMAGES: dict[str, tuple[Callable[[], object], str]] = {
