@@ -7,6 +7,7 @@ nothing about the next statement, so there is none to forget to clear.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 from prefs.mapping import BLOB_COLUMN
@@ -14,7 +15,14 @@ from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES
 from prefs.sql.copying import upserts
 from prefs.sql.documents import switch, tables_document
 from prefs.sql.expressions import literal, same
-from prefs.sql.names import DEPARTURE_TABLE, TRANSITION_TABLE, names, qualified
+from prefs.sql.names import (
+    ARCHIVE_TABLE,
+    AUDIT_TABLE,
+    DEPARTURE_TABLE,
+    TRANSITION_TABLE,
+    names,
+    qualified,
+)
 from prefs.sql.writes import is_marked
 
 CAPTURE = "prefs_capture"
@@ -37,13 +45,26 @@ def function_statement(name: str) -> str:
 
     They run with their owner's rights, so that a role with rights on the users table alone
     is captured too. So nobody else may call them, and nothing that the caller made is found by
-    name; and where row security would hide a row from their owner, they fail.
+    name; on another table than their own, and where row security would hide a row from their
+    owner, they fail.
     """
+    write, tables = _BODIES[name]
+    ours = ", ".join(f"{literal(table)}::regclass" for table in tables())
+    body = write().replace(
+        "BEGIN\n",
+        f"""BEGIN
+  IF tg_relid NOT IN ({ours}) THEN
+    RAISE EXCEPTION 'the table % is not one that this trigger function is for',
+      tg_relid::regclass USING ERRCODE = 'object_not_in_prerequisite_state';
+  END IF;
+""",
+        1,
+    )
     return f"""
 CREATE OR REPLACE FUNCTION {qualified(name)}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SAFE_PATH} SET row_security = off
 AS $function$
-{_BODIES[name]()}
+{body}
 $function$
 """.strip()
 
@@ -199,10 +220,12 @@ def _guard_archive() -> str:
     """Refuse to change an archived blob, or to delete one whose user stays.
 
     What the foreign key cascades comes from inside another trigger: a row that goes with its
-    user, a user's key that changed.
+    user, a user's key that changed. Where the key was away the user may be gone already.
     """
+    n = names()
     return f"""BEGIN
-  IF tg_op = 'DELETE' AND pg_trigger_depth() > 1 THEN
+  IF tg_op = 'DELETE' AND (pg_trigger_depth() > 1
+      OR NOT EXISTS (SELECT FROM {n.users} u WHERE u.{n.key} = old.user_id)) THEN
     RETURN old;
   ELSIF tg_op = 'UPDATE' AND {same("old.document", "new.document")}
       AND old.digest = new.digest THEN
@@ -223,11 +246,16 @@ def _departure() -> str:
 END"""
 
 
-_BODIES = {
-    CAPTURE: _capture,
-    GUARD_ROWS: _guard_rows,
-    GUARD_SWITCH: _guard_switch,
-    APPEND_ONLY: _append_only,
-    GUARD_ARCHIVE: _guard_archive,
-    DEPARTURE: _departure,
+def _archive() -> tuple[str, ...]:
+    return (qualified(ARCHIVE_TABLE),)
+
+
+# What each does, and the tables on which it stands.
+_BODIES: dict[str, tuple[Callable[[], str], Callable[[], tuple[str, ...]]]] = {
+    CAPTURE: (_capture, lambda: (names().users,)),
+    GUARD_ROWS: (_guard_rows, lambda: (names().user_table, names().notification_table)),
+    GUARD_SWITCH: (_guard_switch, lambda: (names().switches,)),
+    APPEND_ONLY: (_append_only, lambda: (qualified(AUDIT_TABLE),)),
+    GUARD_ARCHIVE: (_guard_archive, _archive),
+    DEPARTURE: (_departure, _archive),
 }
