@@ -8,6 +8,7 @@ from dataclasses import replace
 from prefs.conf import Settings
 from prefs.engine.conditions import CONDITIONS
 from prefs.engine.findings import Finding, Inquiry
+from prefs.engine.sight import REMEDY, UsersHidden, describe
 from prefs.engine.states import Edge, Gate
 
 # What they ask is not a matter of judgement: without it the transition itself cannot work, or
@@ -56,5 +57,13 @@ def evaluate(
     if unknown:
         raise NoSuchOverride(edge, unknown)
     inquiry = Inquiry(alias=alias, settings=settings)
-    findings = [CONDITIONS[gate](inquiry) for gate in edge.gates]
+    findings = [_ask(gate, inquiry) for gate in edge.gates]
     return [replace(f, overridden=not f.met and f.gate in overrides) for f in findings]
+
+
+def _ask(gate: Gate, inquiry: Inquiry) -> Finding:
+    """What a gate finds; one that would have to count hidden rows is unmet."""
+    try:
+        return CONDITIONS[gate](inquiry)
+    except UsersHidden as error:
+        return Finding(gate=gate, met=False, found=describe(error.hidden), remedy=REMEDY)

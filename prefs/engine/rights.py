@@ -7,7 +7,7 @@ run them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prefs.conf import Settings
@@ -45,7 +45,11 @@ class _Rights:
         self.recorded = self._recorded()
 
     def flaws(self) -> list[Flaw]:
-        return [*self._lacking(), *self._too_much(), *self._definers(), *self._policies()]
+        """All of it, each with statements as they can be run."""
+        found = [*self._lacking(), *self._too_much(), *self._definers(), *self._policies()]
+        return [
+            replace(flaw, statements=tuple(map(self._placed, flaw.statements))) for flaw in found
+        ]
 
     def _recorded(self) -> dict[str, list[str]]:
         """What was granted on the column alone when it was dropped, as long as it is gone."""

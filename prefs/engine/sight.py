@@ -20,6 +20,7 @@ class UsersHidden(RuntimeError):
     """Row security keeps this role, or the owner of a trigger function, from some of the rows."""
 
     def __init__(self, hidden: list[tuple[str, str]]) -> None:
+        self.hidden = hidden
         super().__init__(f"{describe(hidden)}. Nothing was done. {REMEDY}")
 
 

@@ -216,12 +216,12 @@ class Policy:
         return f"DROP POLICY IF EXISTS {quote(self.name)} ON {qualified(self.table)}"
 
     def printed(self) -> tuple[str, str | None, str | None]:
-        """(command, USING, CHECK) as the catalog has it, spaces aside and without quotes."""
+        """(command, USING, CHECK) as the catalog has it, spaces and quotes aside."""
         n = names()
         lock = "" if self.reads else " FOR NO KEY UPDATE OF u"
         asked = (
             f"(EXISTS ( SELECT FROM {n.users} u WHERE (u.{n.key} = {self.table}.user_id){lock}))"
-        ).replace('"', "")
+        )
         added = self.command == "INSERT"
         letter = {"SELECT": "r", "INSERT": "a", "UPDATE": "w"}[self.command]
         return letter, None if added else asked, asked if added else None
