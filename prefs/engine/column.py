@@ -14,13 +14,15 @@ from django.db import connections
 from prefs import ddl
 from prefs.clock import Clock
 from prefs.conf import Settings
+from prefs.engine import catalogs
 from prefs.engine.audit import Signature
 from prefs.engine.flips import begin, forget_cached_switches, record, turn
 from prefs.engine.states import Action, Edge, State, last_transition
 from prefs.models import Transition
-from prefs.sql import catalog
+from prefs.sql import catalog, rights
 from prefs.sql.expressions import literal
 from prefs.sql.names import names
+from prefs.sql.rights import PUBLIC
 from prefs.sql.triggers import capture_triggers
 
 
@@ -43,7 +45,7 @@ def _execute(alias: str, statement: str) -> None:
 def _definition(alias: str) -> dict[str, Any]:
     with connections[alias].cursor() as cursor:
         cursor.execute(catalog.column_definition())
-        keys = ("type", "default", "not_null", "comment", "indexes")
+        keys = ("type", "default", "not_null", "comment", "indexes", "privileges")
         return dict(zip(keys, cursor.fetchone(), strict=True))
 
 
@@ -103,6 +105,9 @@ def add(
             # DDL takes no parameters, which server-side binding would send apart.
             comment = literal(made["comment"])
             _execute(alias, f"COMMENT ON COLUMN {n.users}.{n.blob} IS {comment}")
+        for role, privilege, grantable in made.get("privileges", []):
+            if role == PUBLIC or catalogs.rows(alias, rights.role(), role=role):
+                _execute(alias, rights.grant_on_column(role, privilege, grantable == "true"))
         for trigger in capture_triggers():
             _execute(alias, trigger.create)
         return record(edge, alias, signature, findings, column=made)

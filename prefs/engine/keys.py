@@ -21,7 +21,7 @@ from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.engine import catalogs
 from prefs.engine.flips import lock_transitions
-from prefs.engine.sight import seeing_everybody
+from prefs.engine.sight import must_see_everybody, seeing_everybody
 from prefs.engine.states import State, current_state
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql import keys as sql
@@ -73,8 +73,9 @@ def put_back(alias: str, settings: Settings, clock: Clock, tables: Sequence[str]
 
     Rows without a user go. Takes ACCESS EXCLUSIVE on a typed table and SHARE ROW EXCLUSIVE on
     users for a moment, on users in short tries, and no lock that a writer waits for while it
-    validates. Raises LockNotObtained.
+    validates. Raises LockNotObtained and UsersHidden.
     """
+    must_see_everybody(alias)
     for table in missing(alias, tables):
         for step in (_add, _validate):
             ddl.locked(
@@ -99,14 +100,17 @@ def _add(table: str, alias: str) -> None:
 
 
 def _validate(table: str, alias: str) -> None:
-    with connections[alias].cursor() as cursor:
+    """Prove the key, without the rows of users who are gone.
+
+    Of rows that row security hides PostgreSQL would say that they keep it, and a user who is
+    hidden must not be taken for one who is gone: both are errors here.
+    """
+    with seeing_everybody(alias) as cursor:
         cursor.execute(sql.one_at_a_time())
         if missing(alias, [table]):
             try:
                 with transaction.atomic(using=alias):
                     cursor.execute(sql.validate_key(table))
             except IntegrityError:
-                # A user who is hidden must not be taken for one who is gone.
-                with seeing_everybody(alias):
-                    cursor.execute(sql.delete_orphans(table))
+                cursor.execute(sql.delete_orphans(table))
                 cursor.execute(sql.validate_key(table))

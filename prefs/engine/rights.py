@@ -20,6 +20,10 @@ from prefs.sql import rights as sql
 from prefs.sql.names import qualified
 from prefs.sql.rights import PUBLIC, Policy
 
+_BY_ANOTHER_COLUMN = (
+    "A write locks the user's row, which takes UPDATE on some column of it: grant the role one that"
+    " it may change, such as last_login"
+)
 _BY_SETTING = "Name the application's roles in PREFS_APPLICATION_ROLES, so that they get theirs"
 
 
@@ -56,7 +60,7 @@ class _Rights:
         [(_, _, has_column)] = self._rows(catalog.state())
         dropped = None if has_column else last_transition(self.alias, to_state=State.DROPPED)
         pairs = dropped.figures["column"].get("privileges", []) if dropped else []
-        return {"grantees": [p[0] for p in pairs], "privileges": [p[1] for p in pairs]}
+        return {"grantees": [pair[0] for pair in pairs], "privileges": [pair[1] for pair in pairs]}
 
     def _lacking(self) -> Iterable[Flaw]:
         chosen, flaws = self._chosen()
@@ -68,6 +72,9 @@ class _Rights:
                 found = self._rows(sql.lacking(), **given, functions=functions)
                 if statements := tuple(row[0] for row in found):
                     yield _flaw(f"the role {role.name} lacks what it has on the column", statements)
+            if role.writes and not self._rows(sql.locks_users(), role=role.name)[0][0]:
+                what = f"the role {role.name} could lock no user once the column is dropped"
+                yield Flaw(part=Part.RIGHT, what=what, by_hand=_BY_ANOTHER_COLUMN)
 
     def _chosen(self) -> tuple[list[str], list[Flaw]]:
         """The application's roles, and what keeps them from being known."""

@@ -148,14 +148,20 @@ def dependents() -> str:
 
 @cache
 def column_definition() -> str:
-    """How the column is made: (type, default, not null, comment, index definitions)."""
+    """How the column is made: (type, default, not null, comment, index definitions, privileges).
+
+    Privileges are those on the column alone: (role or PUBLIC, privilege, with grant option).
+    """
     n = names()
     return f"""SELECT format_type(a.atttypid, a.atttypmod), pg_get_expr(f.adbin, f.adrelid),
     a.attnotnull, col_description(a.attrelid, a.attnum),
     ARRAY(SELECT DISTINCT pg_get_indexdef(i.indexrelid) FROM pg_depend d
       JOIN pg_index i ON i.indexrelid = d.objid
       WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
-      AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum ORDER BY 1)
+      AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum ORDER BY 1),
+    ARRAY(SELECT ARRAY[coalesce(r.rolname, 'PUBLIC'), g.privilege_type, g.is_grantable::text]
+      FROM aclexplode(a.attacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
+      WHERE r.oid IS NOT NULL OR g.grantee = 0 ORDER BY 1)
     FROM pg_attribute a LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
     WHERE a.attrelid = {literal(n.users)}::regclass AND a.attname = {literal(BLOB_COLUMN)}
     AND NOT a.attisdropped"""

@@ -68,10 +68,11 @@ def lacking() -> str:
     n = names()
     switches = literal(n.switches)
     tables = ", ".join(literal(qualified(table)) for table in TYPED_TABLES)
-    return f"""SELECT format('GRANT %%s ON %%s TO %%I', string_agg(p, ', ' ORDER BY p DESC), t, r)
+    return f"""SELECT format('GRANT %%s ON %%s TO %%I', string_agg(p, ', ' ORDER BY o), t, r)
     FROM (SELECT %(role)s::name AS r) role, unnest(ARRAY[{tables}]) t,
       unnest(CASE WHEN %(reads)s THEN ARRAY['SELECT'] ELSE '{{}}' END
-        || CASE WHEN %(writes)s THEN ARRAY['INSERT', 'UPDATE'] ELSE '{{}}' END) p
+        || CASE WHEN %(writes)s THEN ARRAY['INSERT', 'UPDATE'] ELSE '{{}}' END)
+      WITH ORDINALITY p(p, o)
     WHERE NOT has_table_privilege(r, t, p) GROUP BY r, t
     UNION ALL
     SELECT format('GRANT SELECT (name, active) ON %%s TO %%I', {switches}, r)
@@ -106,10 +107,32 @@ def granted() -> str:
     WHERE a.grantee <> c.relowner AND NOT coalesce(r.rolsuper, false) ORDER BY 1, 2, 3"""
 
 
+@cache
+def locks_users() -> str:
+    """Whether `role` may lock a user's row without the column: by UPDATE on any other."""
+    n = names()
+    return f"""SELECT EXISTS (SELECT FROM pg_attribute a
+      WHERE a.attrelid = {literal(n.users)}::regclass AND a.attnum > 0 AND NOT a.attisdropped
+      AND a.attname <> {literal(BLOB_COLUMN)}
+      AND has_column_privilege(%(role)s::name, a.attrelid, a.attnum, 'UPDATE'))"""
+
+
 def revoke(table: str, role: str, privilege: str) -> str:
     """The statement that takes a privilege from a role, on the table and on its columns."""
     who = role if role == PUBLIC else quote(role)
     return f"REVOKE {privilege} ON {qualified(table)} FROM {who}"
+
+
+def role() -> str:
+    """One row where the role `role` is there."""
+    return "SELECT FROM pg_roles WHERE rolname = %(role)s"
+
+
+def grant_on_column(role: str, privilege: str, grantable: bool) -> str:
+    """The statement that gives a role a privilege on the column alone."""
+    n, who = names(), role if role == PUBLIC else quote(role)
+    option = " WITH GRANT OPTION" if grantable else ""
+    return f"GRANT {privilege} ({n.blob}) ON {n.users} TO {who}{option}"
 
 
 @cache
