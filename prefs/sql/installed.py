@@ -186,5 +186,5 @@ def strange_functions() -> str:
     WHERE p.proname = ANY(%(names)s::text[])
     AND p.pronamespace = (SELECT relnamespace FROM pg_class
       WHERE oid = {literal(names().user_table)}::regclass)
-    AND NOT p.oid = ANY(SELECT to_regprocedure(s.signature)
-      FROM unnest(%(signatures)s::text[]) s(signature))"""
+    AND NOT EXISTS (SELECT FROM unnest(%(signatures)s::text[]) s(signature)
+      WHERE to_regprocedure(s.signature) = p.oid)"""

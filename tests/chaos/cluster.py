@@ -27,7 +27,7 @@ class Server:
         self._data, self._log = status.data, status.log
         # The same options, so that it comes back at the same address.
         words = shlex.split((self._data / "postmaster.opts").read_text())
-        self._options = shlex.join(words[words.index("-D") + 2 :])
+        self.options = shlex.join(words[words.index("-D") + 2 :])
 
     def database(self) -> dict[str, Any]:
         """Django's settings of the database on it."""
@@ -51,7 +51,7 @@ class Server:
         """Stop at once, without a checkpoint, and start again: recovery from the log."""
         for action in (
             ("stop", "-m", "immediate"),
-            ("start", "-l", self._log, "-o", self._options),
+            ("start", "-l", self._log, "-o", self.options),
         ):
             done = server_account().run(
                 [self.address.programs / "pg_ctl", *action, "-D", self._data, "-w"]
