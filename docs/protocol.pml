@@ -65,6 +65,10 @@
 #define OLD_EVIDENCE 0
 #endif
 
+#ifndef WORKERS /* two of them are eight million states, and find no more */
+#define WORKERS 1
+#endif
+
 /* --- What is committed ----------------------------------------------------------------------- */
 
 #define NONE  0 /* there is no row: nothing was copied yet */
@@ -108,7 +112,7 @@ byte awaited;    /* of those that the drain has listed, who has not ended */
 bool listed;     /* whether it has listed them */
 bool marked;     /* MARK_LEFT alone: all writers share one session, as a pool has it */
 
-/* --- What must hold, wherever a step commits or reads the switches ---------------------------- */
+/* --- What must hold, wherever a step commits or reads the switches --------------------------- */
 
 #define LOST    1
 #define APART   2
@@ -157,7 +161,7 @@ inline check() {
 #define DRAIN_WAITS              121
 #define FLIPPED(from, to)        (200 + 10 * (from) + (to))
 
-/* --- The parts of a transaction ---------------------------------------------------------------- */
+/* --- The parts of a transaction -------------------------------------------------------------- */
 
 /* One step, for PostgreSQL takes a statement's locks on tables before its snapshot. */
 inline read_switches(me) {
@@ -226,7 +230,7 @@ inline capture(me, fires) {
     fi
 }
 
-/* --- Two writers of this release: merges by the manager ---------------------------------------- */
+/* --- Two writers of this release: merges by the manager -------------------------------------- */
 
 active [2] proctype Writer() {
     byte me = 1 << _pid; /* FIRST_WRITER and WRITER */
@@ -268,7 +272,7 @@ again:
     fi
 }
 
-/* --- A writer of the previous release: user.save() of a user whom it locked and loaded ---------- */
+/* --- A writer of the previous release: user.save() of a user whom it locked and loaded ------- */
 
 active proctype Previous() {
     byte route, document;
@@ -289,9 +293,10 @@ again:
     fi
 }
 
-/* --- The worker: batches of the copy, and of catch-up ------------------------------------------- */
+/* --- The worker: batches of the copy, and of catch-up ---------------------------------------- */
 
-active proctype Worker() {
+active [WORKERS] proctype Worker() {
+    byte me = WORKER << (_pid - 3); /* the writers have 0 to 2 */
     byte route, document;
     bool puts_blob, puts_tables, reverse;
 again:
@@ -299,46 +304,46 @@ again:
     if
     /* The copy: one statement. It inserts, and waits where somebody else inserts that row. */
     :: atomic { !read_tables && (tables == NONE || COPY_OVERWRITES) ->
-           read_switches(WORKER); document = blob; puts_tables = true }
+           read_switches(me); document = blob; puts_tables = true }
        if
-       :: atomic { !typed_lock && (tables == NONE || COPY_OVERWRITES) -> typed_lock = WORKER }
+       :: atomic { !typed_lock && (tables == NONE || COPY_OVERWRITES) -> typed_lock = me }
        :: atomic { !typed_lock && tables != NONE && !COPY_OVERWRITES -> /* 23505 */
-              HAPPENS(COPY_CLASHES); end_transaction(WORKER); goto again }
-       :: DIES(WORKER)
+              HAPPENS(COPY_CLASHES); end_transaction(me); goto again }
+       :: DIES(me)
        fi;
        if
-       :: atomic { true -> HAPPENS(COPIED); commit(WORKER, 0); goto again }
-       :: DIES(WORKER)
+       :: atomic { true -> HAPPENS(COPIED); commit(me, 0); goto again }
+       :: DIES(me)
        fi
     /* Catch-up: the difference, from the primary of that moment to the mirror. */
     :: atomic { blob != tables && !INSERT_ONLY -> reverse = read_tables }
     fi;
     /* It locks, and reads the switches again: what it overwrites must not be the primary. */
     if
-    :: atomic { !CATCH_UP_UNASKED -> read_switches(WORKER) }
+    :: atomic { !CATCH_UP_UNASKED -> read_switches(me) }
     :: atomic { CATCH_UP_UNASKED -> route = (reverse -> TABLES_MIRRORED : BLOB_MIRRORED) }
     fi;
     if
     :: atomic { !row_lock || CATCH_UP_UNLOCKED ->
-           row_lock = (CATCH_UP_UNLOCKED -> row_lock : WORKER) }
-    :: DIES(WORKER)
+           row_lock = (CATCH_UP_UNLOCKED -> row_lock : me) }
+    :: DIES(me)
     fi;
     if
     :: atomic { reverse && route >= TABLES_MIRRORED -> document = tables; puts_blob = true }
     :: atomic { !reverse && route <= BLOB_MIRRORED -> document = blob; puts_tables = true }
     :: atomic { reverse != (route >= TABLES_MIRRORED) ->
-           HAPPENS(PRIMARY_MOVED); end_transaction(WORKER); goto again }
-    :: DIES(WORKER)
+           HAPPENS(PRIMARY_MOVED); end_transaction(me); goto again }
+    :: DIES(me)
     fi;
-    write(WORKER);
+    write(me);
     if
     :: atomic { true ->
-           HAPPENS((reverse -> CAUGHT_UP_IN_REVERSE : CAUGHT_UP)); commit(WORKER, 0); goto again }
-    :: DIES(WORKER)
+           HAPPENS((reverse -> CAUGHT_UP_IN_REVERSE : CAUGHT_UP)); commit(me, 0); goto again }
+    :: DIES(me)
     fi
 }
 
-/* --- Verification: begun when no transition is open, one snapshot, recorded later ---------------- */
+/* --- Verification: begun when no transition is open, one snapshot, recorded later ------------ */
 
 active proctype Verifier() {
     bool equal;
@@ -360,7 +365,7 @@ again:
     fi
 }
 
-/* --- The operator: any flip that its gates let through, and its drain ---------------------------- */
+/* --- The operator: any flip that its gates let through, and its drain ------------------------ */
 
 /* One transaction: both switches, the record of an open transition. It makes evidence old. */
 inline flip(to) {
