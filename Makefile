@@ -15,12 +15,13 @@ VENV_WITH = python=$$(PYTHON='$(PYTHON)' sh tools/find_python.sh) && \
 AFTERWARDS = status=$$?; $(MANAGE) embedded_postgres stop --if-unused || \
 	test $$status -ne 0 || status=1; exit $$status
 
-.PHONY: help demo test chaos bench lint clean venv venv-dev
+.PHONY: help demo test chaos model bench lint clean venv venv-dev
 
 help: ## say what there is
 	@echo "make demo [USERS=100000]   rehearse the whole migration and the way back, with a report"
 	@echo "make test [ARGS=...]       run the tests; ARGS goes to pytest"
 	@echo "make chaos [MINUTES=15]    transitions, kills and crashes under traffic, and a checker"
+	@echo "make model                 check docs/protocol.pml, every order of its steps, with Spin"
 	@echo "make bench [ARGS=...]      measure a million users beside other ways to do it; an hour"
 	@echo "make lint                  check style, types, imports, migrations and their SQL"
 	@echo "make clean                 remove .venv, caches, and the embedded server with its data"
@@ -34,6 +35,9 @@ test: venv-dev
 
 chaos: venv-dev
 	@$(VENV) -m tests.chaos --minutes $(MINUTES) $(ARGS)
+
+model: venv
+	@$(VENV) tools/check_model.py $(ARGS)
 
 bench: venv
 	@$(VENV) -m benchmarks $(ARGS)
