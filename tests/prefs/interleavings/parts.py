@@ -146,6 +146,28 @@ def raw_of_all(did: Did) -> None:
     _raw(did, RAW, "true")
 
 
+def _raw_row(did: Did, table: str, assignment: str, leaves: Mapping[str, Any]) -> None:
+    update = f"UPDATE {table} SET {assignment} WHERE user_id = {FIRST} RETURNING user_id"
+    with transaction.atomic():
+        found = query(update)
+        pause()
+    if found:
+        did(wrote(FIRST, leaves))
+
+
+@_part(2, FROZEN)
+def raw_row(did: Did) -> None:
+    """SQL by hand on a typed row, which nothing but its guard sees."""
+    _raw_row(did, "user_preferences", "theme = 'light'", {"theme": "light"})
+
+
+@_part(2, FROZEN)
+def raw_notification_row(did: Did) -> None:
+    """The same on the other typed table."""
+    leaves = {"notifications": {"email": {"digest": "weekly"}}}
+    _raw_row(did, "notification_preferences", "email_digest = 'weekly'", leaves)
+
+
 @_part(2)
 def hold(did: Did) -> None:
     """Somebody locks the row for another reason, and knows of no switches."""
