@@ -149,9 +149,10 @@ def test_it_says_of_each_what_it_is_called_since_when_it_is_open_and_what_it_did
     site: str,
 ) -> None:
     writing = (READ_SWITCHES, "LOCK TABLE user_preferences IN ROW EXCLUSIVE MODE")
+    slow = ("SELECT pg_sleep(0.3)", "SELECT 'the last'")
     long = "SELECT 'x" + "y" * 400 + "'"
     with (
-        open_transaction(site, *writing, "SELECT pg_sleep(0.3)", name="first") as first,
+        open_transaction(site, *writing, *slow, name="first") as first,
         open_transaction(site, *writing, long, name="") as second,
         open_transaction(site, READ_SWITCHES, name="a reader"),
         prepared(site, f"both {site}", *writing),
@@ -162,7 +163,7 @@ def test_it_says_of_each_what_it_is_called_since_when_it_is_open_and_what_it_did
     told = {each.pid: each for each in found}
     assert [told[pid].name for pid in (first, second, None)] == ["first", "", f"both {site}"]
     assert {told[pid].state for pid in by_pid} == {"idle in transaction"}
-    assert told[first].statement == "SELECT pg_sleep(0.3)"
+    assert told[first].statement == slow[-1]
     assert told[second].statement == long[:200]
     assert 0.3 <= told[first].seconds < 20
     assert str(told[second]).startswith(f"pid {second} (unnamed, idle in transaction, ")
