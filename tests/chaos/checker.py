@@ -18,6 +18,7 @@ LEAVES: Mapping[int, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     1: (("notifications", "email", "digest"), ("off", "daily", "weekly")),
     3: (("theme",), (None, "light", "dark", "system")),
     11: (("notifications", "email", "digest"), ("off", "daily", "weekly")),
+    12: (("stamped",), (1, 2, 3, 4, 5)),
 }
 
 

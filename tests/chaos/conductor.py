@@ -31,6 +31,7 @@ from tests.chaos.previous_clients import PreviousSaver, PreviousUpdater
 from tests.chaos.processes import become, cancel_somebody, prepare
 from tests.chaos.replay import Event
 from tests.chaos.row_writer import RowWriter
+from tests.chaos.stamper import Stamper
 
 Role = type[Client | Operator]
 _PREVIOUS: tuple[Role, ...] = (PreviousSaver, PreviousUpdater)
@@ -45,6 +46,7 @@ _EVERYBODY: tuple[Role, ...] = (
     Latecomer,
     Snapshotter,
     RowWriter,
+    Stamper,
     Holder,
     Flipper,
     Backfiller,

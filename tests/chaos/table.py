@@ -13,7 +13,9 @@ _HEAD = (
     "| broken protocol | interleavings | the harness saw | after |",
     "| --- | --- | --- | --- |",
 )
-_ENDED = re.compile(r"(?P<name>.+?): caught by (?P<what>.+) after (?P<when>.+ s, \d+) flips, seed \d+")
+_ENDED = re.compile(
+    r"(?P<name>.+?): caught by (?P<what>.+) after (?P<when>.+ s, \d+) flips, seed \d+"
+)
 _PLAYED = re.compile(r"(?P<name>.+?): (?:.*: after \d+ orders, (\d+) played, .*|(\d+) kills; .*)")
 
 

@@ -7,10 +7,10 @@ from tests.chaos.table import table
 PLAYED = """
 _____ test_a_broken_protocol_is_caught[no drain-way in expanded, mirror equal: raw and forward] ____
 ----------------------------- Captured stdout call -----------------------------
-no drain: way in expanded, mirror equal: raw and forward: after 5 orders, 5 played, 1 of them blocked
+no drain: way in expanded, mirror equal: raw and forward: after 6 orders, 5 played, 1 of them bl
   raw forward raw
   the stores of [1] differ
-no drain: way in mirror_off, mirror equal: merge and back: after 4 orders, 4 played, 0 of them blocked
+no drain: way in mirror_off, mirror equal: merge and back: after 4 orders, 4 played, 0 of them b
 a cursor committed apart: 14 kills; user 1 was not copied
 """
 

@@ -1,4 +1,4 @@
-"""Each statement that locks users, by itself: whom it waits for, whom it makes wait, in which order.
+"""Each statement that locks users, by itself: whom it waits for, who for it, in which order.
 
 What holds two of them together holds by the locks of both, so either could be lost unseen if only
 the two were tested.
@@ -145,7 +145,7 @@ def overwritten_behind(database: str, user: int, statement: str) -> Any:
     with scratch.connect(database) as writer:
         writer.execute("BEGIN")
         writer.execute(
-            "UPDATE accounts_user SET preferences = '{\"theme\": \"light\"}' WHERE id = %s", [user]
+            'UPDATE accounts_user SET preferences = \'{"theme": "light"}\' WHERE id = %s', [user]
         )
         overwriting = in_thread(lambda: execute(statement, {"ids": [user]}))
         until(lambda: waiting_for_locks() == 1 or overwriting.done())
