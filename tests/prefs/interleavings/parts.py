@@ -17,6 +17,7 @@ from django.db import transaction
 from prefs.models import UserPreferences
 from tests.prefs.interleavings.play import each_statement, pause
 from tests.prefs.interleavings.world import FIRST, MOVED, NEWCOMER, SECOND, Deed, World
+from tests.support.site_triggers import STAMPED
 from tests.support.stores import query
 
 Did = Callable[[Deed], None]
@@ -24,6 +25,8 @@ Did = Callable[[Deed], None]
 NOBODY = "DoesNotExist"
 FROZEN = "55000"
 """The capture trigger refuses: the blob is no longer written, or is behind."""
+BESIDE = "27000"
+"""It refuses what a trigger of the site's changes beside a write, while the tables are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +169,17 @@ def raw_notification_row(did: Did) -> None:
     """The same on the other typed table."""
     leaves = {"notifications": {"email": {"digest": "weekly"}}}
     _raw_row(did, "notification_preferences", "email_digest = 'weekly'", leaves)
+
+
+@_part(2, FROZEN, BESIDE)
+def stamped(did: Did) -> None:
+    """SQL by hand on the column, which a trigger of the site's then changes again."""
+    leaves = {**RAW, "stamp": 1}
+    asked = f"{_assignment(RAW)}, last_name = '{STAMPED}'"
+    with transaction.atomic():
+        query(f"UPDATE accounts_user SET {asked} WHERE id = {FIRST}")
+        pause()
+    did(wrote(FIRST, leaves))
 
 
 @_part(2)

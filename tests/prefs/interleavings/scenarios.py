@@ -112,6 +112,8 @@ def _pairs() -> Iterable[Scenario]:
             yield _of("pair", Scene(state), pair)
         for writer in (parts.merge, parts.change, parts.raw, parts.merge_twice):
             yield _of("pair", Scene(state), [parts.previous, writer])
+        for writer in (parts.merge, parts.raw):
+            yield _of("pair", Scene(state), [parts.stamped, writer])
         yield _of("pair", Scene(state), [parts.both_ways, parts.raw])
         yield _of("pair", Scene(state), [parts.insert, parts.raw_of_all])
 
