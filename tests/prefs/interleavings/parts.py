@@ -171,6 +171,17 @@ def raw_notification_row(did: Did) -> None:
     _raw_row(did, "notification_preferences", "email_digest = 'weekly'", leaves)
 
 
+@_part(3)
+def raw_row_of_a_locked_user(did: Did) -> None:
+    """SQL by hand on a typed row that locks its user first, as every write of ours does."""
+    with transaction.atomic():
+        query(f"SELECT FROM accounts_user WHERE id = {FIRST} FOR NO KEY UPDATE")
+        pause()
+        query(f"UPDATE user_preferences SET compact_mode = true WHERE user_id = {FIRST}")
+        pause()
+    did(wrote(FIRST, {"compact_mode": True}))
+
+
 @_part(2, FROZEN, BESIDE)
 def stamped(did: Did) -> None:
     """SQL by hand on the column, which a trigger of the site's then changes again."""

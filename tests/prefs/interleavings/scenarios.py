@@ -116,6 +116,9 @@ def _pairs() -> Iterable[Scenario]:
             yield _of("pair", Scene(state), [parts.stamped, writer])
         yield _of("pair", Scene(state), [parts.both_ways, parts.raw])
         yield _of("pair", Scene(state), [parts.insert, parts.raw_of_all])
+    for writer in (parts.merge, parts.merge_other, parts.previous):
+        cast = [parts.raw_row_of_a_locked_user, writer]
+        yield _of("pair", Scene(State.MIRROR_OFF), cast)
 
 
 def _gone() -> Iterable[Scenario]:
