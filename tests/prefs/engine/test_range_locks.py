@@ -1,4 +1,4 @@
-"""The row locks of ranges: who takes one over passes by one that is being taken, and waits for none.
+"""The row locks of ranges: who takes one over passes by one that is being taken, waiting for none.
 
 Under its token nothing is done twice without them either; but a range would be taken from whoever
 has just taken it, and what it did could be counted for nobody.

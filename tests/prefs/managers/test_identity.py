@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from prefs.engine.repair import Direction, overwrite_mirror
 from prefs.models import UserPreferences
 from prefs.sql import copying
-from tests.support import stores
+from tests.support import site_triggers, stores
 from tests.support.places import EnterRoute
 from tests.support.stores import Place, query
 
@@ -87,3 +87,42 @@ def test_a_raw_write_of_another_look_is_captured_and_one_over_another_look_is_re
     stores.fill_blob(user, ONE)
     with pytest.raises(Exception, match="was older than the tables"):
         query("UPDATE accounts_user SET preferences = preferences || '{\"x\": 1}'")
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize(
+    ("place_", "does"),
+    [
+        (Place.BLOB, "cancels"),
+        (Place.BLOB_MIRRORED, "cancels"),
+        (Place.TABLES_MIRRORED, "cancels"),
+        (Place.TABLES_MIRRORED, "keeps it as it was"),
+    ],
+    ids=str,
+)
+def test_another_look_that_a_trigger_of_the_site_keeps_from_being_stored_is_an_error(
+    in_route: EnterRoute, place_: Place, does: str, write: str
+) -> None:
+    """Case B9, where what was to be stored is equal to what is, and not the same."""
+    user = stores.insert_user(in_route(place_), ONE)
+    site_triggers.before_row(does)
+    with pytest.raises(Exception, match="were not stored"), transaction.atomic():
+        WRITES[write](user)
+    assert stores.primary_text(place_, user) == ONE
+
+
+@pytest.mark.parametrize("does", ["cancels", "keeps it as it was"])
+def test_a_mirror_that_a_trigger_keeps_from_being_overwritten_is_an_error(
+    in_route: EnterRoute, does: str
+) -> None:
+    """Case B9: the reverse backfill's statement."""
+    user = stores.insert_user(in_route(Place.TABLES_MIRRORED), ONE_POINT)
+    stores.fill_blob(user, ONE)
+    site_triggers.before_row(does)
+    with (
+        pytest.raises(Exception, match="were not stored"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        overwrite_mirror(cursor, [user], Direction.REVERSE)
+    assert stores.blob_text(user) == ONE
