@@ -8,10 +8,7 @@ from dataclasses import replace
 from prefs.conf import Settings
 from prefs.engine.conditions import CONDITIONS
 from prefs.engine.findings import Finding, Inquiry
-from prefs.engine.states import Edge, Gate
-
-# What they ask is not a matter of judgement: without it the transition itself cannot work.
-_NEVER_OVERRIDDEN = {Gate.COLUMN_EXISTS, Gate.NO_USERS, Gate.NOTHING_DEPENDS}
+from prefs.engine.states import Edge
 
 
 class GateRefused(RuntimeError):
@@ -32,10 +29,10 @@ class NoSuchOverride(ValueError):
     """An override of a gate that the transition does not have, or that cannot be overridden."""
 
     def __init__(self, edge: Edge, names: Iterable[str]) -> None:
-        allowed = [gate for gate in edge.gates if gate not in _NEVER_OVERRIDDEN]
+        allowed = " or ".join(edge.overridable) or "no override: it has no such gate"
         super().__init__(
-            f"Cannot override {', '.join(sorted(names))} from {edge}; expected"
-            f" {' or '.join(allowed) or 'no override: it has no such gate'}. Nothing was changed."
+            f"Cannot override {', '.join(sorted(names))} from {edge}; expected {allowed}."
+            " Nothing was changed."
         )
 
 
@@ -46,7 +43,7 @@ def evaluate(
 
     An unmet gate among `overrides` is let pass, and says so. Raises NoSuchOverride.
     """
-    unknown = overrides - (set(edge.gates) - _NEVER_OVERRIDDEN)
+    unknown = overrides - set(edge.overridable)
     if unknown:
         raise NoSuchOverride(edge, unknown)
     inquiry = Inquiry(alias=alias, settings=settings)

@@ -54,6 +54,7 @@ class Gate(enum.StrEnum):
     READ_COMMITTED = "read_committed"
     DURABLE_COMMITS = "durable_commits"
     NO_LOGICAL_APPLY = "no_logical_apply"
+    SITE_TRIGGERS = "site_triggers"
     VERIFIED = "verified"
     VERIFIED_SINCE_MIRROR = "verified_since_mirror"
     CUTOVER_SOAK = "cutover_soak"
@@ -61,9 +62,22 @@ class Gate(enum.StrEnum):
     NO_PREVIOUS_RELEASE = "no_previous_release"
     NO_UNKNOWN_SESSION = "no_unknown_session"
     NOTHING_DEPENDS = "nothing_depends"
+    NO_CODE_NAMES_COLUMN = "no_code_names_column"
     ARCHIVE_FITS = "archive_fits"
     COLUMN_EXISTS = "column_exists"
     NO_USERS = "no_users"
+
+
+# What every step forward asks: the installation is as it was made, and the server can keep to it.
+SOUND = (
+    Gate.TABLES_INTACT,
+    Gate.TRIGGERS_INTACT,
+    Gate.READ_COMMITTED,
+    Gate.DURABLE_COMMITS,
+    Gate.NO_LOGICAL_APPLY,
+)
+# What these ask is not a matter of judgement: without it the transition itself cannot work.
+_NEVER_OVERRIDDEN = frozenset({Gate.COLUMN_EXISTS, Gate.NO_USERS})
 
 
 class Action(enum.StrEnum):
@@ -88,6 +102,15 @@ class Edge:
     def forward(self) -> bool:
         return is_forward(self.source, self.target)
 
+    @property
+    def overridable(self) -> tuple[Gate, ...]:
+        """Those of its gates that an operator can answer for.
+
+        What depends on the column forbids to drop it, and is served stale values before.
+        """
+        drops = {Gate.NOTHING_DEPENDS} if self.target is State.DROPPED else set()
+        return tuple(gate for gate in self.gates if gate not in _NEVER_OVERRIDDEN | drops)
+
     def __str__(self) -> str:
         return f"{self.source} to {self.target}"
 
@@ -97,29 +120,25 @@ EDGES: tuple[Edge, ...] = (
         source=State.EXPANDED,
         target=State.DUAL_WRITE,
         action=Action.FLIP,
-        gates=(
-            Gate.TABLES_INTACT,
-            Gate.TRIGGERS_INTACT,
-            Gate.READ_COMMITTED,
-            Gate.DURABLE_COMMITS,
-            Gate.NO_LOGICAL_APPLY,
-        ),
+        gates=SOUND,
     ),
     Edge(
         source=State.DUAL_WRITE,
         target=State.READ_CUTOVER,
         action=Action.FLIP,
-        gates=(Gate.TRIGGERS_INTACT, Gate.VERIFIED),
+        gates=(*SOUND, Gate.VERIFIED, Gate.SITE_TRIGGERS),
     ),
     Edge(
         source=State.READ_CUTOVER,
         target=State.MIRROR_OFF,
         action=Action.FLIP,
         gates=(
-            Gate.TRIGGERS_INTACT,
+            *SOUND,
             Gate.VERIFIED,
             Gate.CUTOVER_SOAK,
             Gate.NO_PREVIOUS_RELEASE,
+            Gate.NOTHING_DEPENDS,
+            Gate.NO_CODE_NAMES_COLUMN,
         ),
     ),
     Edge(
@@ -127,7 +146,7 @@ EDGES: tuple[Edge, ...] = (
         target=State.DROPPED,
         action=Action.DROP,
         gates=(
-            Gate.TRIGGERS_INTACT,
+            *SOUND,
             Gate.CONTRACT_SOAK,
             Gate.NO_UNKNOWN_SESSION,
             Gate.NOTHING_DEPENDS,
@@ -153,7 +172,7 @@ EDGES: tuple[Edge, ...] = (
         source=State.EXPANDED,
         target=State.DROPPED,
         action=Action.CONTRACT_EMPTY,
-        gates=(Gate.TABLES_INTACT, Gate.NO_USERS, Gate.NOTHING_DEPENDS),
+        gates=(*SOUND, Gate.NO_USERS, Gate.NOTHING_DEPENDS),
     ),
 )
 

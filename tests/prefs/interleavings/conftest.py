@@ -26,6 +26,9 @@ _ASKED_ONCE = (
     Gate.READ_COMMITTED,
     Gate.DURABLE_COMMITS,
     Gate.NO_LOGICAL_APPLY,
+    Gate.SITE_TRIGGERS,
+    Gate.NOTHING_DEPENDS,
+    Gate.NO_CODE_NAMES_COLUMN,
 )
 # Prepared statements save planning them anew in every order.
 _PREPARED = {"server_side_binding": True, "prepare_threshold": 0}
