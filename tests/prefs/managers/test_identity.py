@@ -126,3 +126,14 @@ def test_a_mirror_that_a_trigger_keeps_from_being_overwritten_is_an_error(
     ):
         overwrite_mirror(cursor, [user], Direction.REVERSE)
     assert stores.blob_text(user) == ONE
+
+
+def test_a_key_that_a_trigger_moves_before_another_look_of_a_number_is_in_the_tables_is_refused(
+    in_route: EnterRoute,
+) -> None:
+    """Case B2: the rows that move with the key are then older than the blob."""
+    user = stores.insert_user(in_route(Place.TABLES_MIRRORED), ONE)
+    site_triggers.after_row("a_site", "moves the key")
+    with pytest.raises(Exception, match="a trigger gave user"), transaction.atomic():
+        query("UPDATE accounts_user SET preferences = %s::jsonb", [ONE_POINT])
+    assert stores.blob_text(user) == stores.tables_text(user) == ONE
