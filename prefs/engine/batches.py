@@ -33,7 +33,7 @@ LOCK_TIMEOUT_MS = 50
 _CANCELED = "57014"
 _PASSING = (LOCK_NOT_AVAILABLE, "40P01", "23503", "23505", _CANCELED)
 # A value, a constraint or a trigger of the site's that refuses some user: worth isolating.
-_OF_A_ROW = ("22", "23", "P0", "54")
+_OF_A_ROW = ("22", "23", "27", "P0", "54")
 _UNDEFINED_COLUMN = "42703"
 _LONGEST_PAUSE = 1.0
 _HELD_BACK = 0.2

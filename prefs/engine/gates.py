@@ -11,15 +11,6 @@ from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.sight import REMEDY, UsersHidden, describe
 from prefs.engine.states import Edge, Gate
 
-# What they ask is not a matter of judgement: without it the transition itself cannot work, or
-# what the other gates found is of a part of the users.
-_NEVER_OVERRIDDEN = {
-    Gate.COLUMN_EXISTS,
-    Gate.NO_USERS,
-    Gate.NOTHING_DEPENDS,
-    Gate.SEES_EVERYBODY,
-}
-
 
 class GateRefused(RuntimeError):
     """A transition that was not taken, with every gate that is unmet and how to meet it."""
@@ -39,10 +30,10 @@ class NoSuchOverride(ValueError):
     """An override of a gate that the transition does not have, or that cannot be overridden."""
 
     def __init__(self, edge: Edge, names: Iterable[str]) -> None:
-        allowed = [gate for gate in edge.gates if gate not in _NEVER_OVERRIDDEN]
+        allowed = " or ".join(edge.overridable) or "no override: it has no such gate"
         super().__init__(
-            f"Cannot override {', '.join(sorted(names))} from {edge}; expected"
-            f" {' or '.join(allowed) or 'no override: it has no such gate'}. Nothing was changed."
+            f"Cannot override {', '.join(sorted(names))} from {edge}; expected {allowed}."
+            " Nothing was changed."
         )
 
 
@@ -53,7 +44,7 @@ def evaluate(
 
     An unmet gate among `overrides` is let pass, and says so. Raises NoSuchOverride.
     """
-    unknown = overrides - (set(edge.gates) - _NEVER_OVERRIDDEN)
+    unknown = overrides - set(edge.overridable)
     if unknown:
         raise NoSuchOverride(edge, unknown)
     inquiry = Inquiry(alias=alias, settings=settings)

@@ -57,6 +57,7 @@ class Gate(enum.StrEnum):
     READ_COMMITTED = "read_committed"
     DURABLE_COMMITS = "durable_commits"
     NO_LOGICAL_APPLY = "no_logical_apply"
+    SITE_TRIGGERS = "site_triggers"
     VERIFIED = "verified"
     VERIFIED_SINCE_MIRROR = "verified_since_mirror"
     CUTOVER_SOAK = "cutover_soak"
@@ -64,9 +65,26 @@ class Gate(enum.StrEnum):
     NO_PREVIOUS_RELEASE = "no_previous_release"
     NO_UNKNOWN_SESSION = "no_unknown_session"
     NOTHING_DEPENDS = "nothing_depends"
+    NO_CODE_NAMES_COLUMN = "no_code_names_column"
     ARCHIVE_FITS = "archive_fits"
     COLUMN_EXISTS = "column_exists"
     NO_USERS = "no_users"
+
+
+# What every step forward asks: the installation is as it was made, and the server can keep to it.
+SOUND = (
+    Gate.TABLES_INTACT,
+    Gate.TRIGGERS_INTACT,
+    Gate.SUPPORTED_TABLES,
+    Gate.RIGHTS,
+    Gate.SEES_EVERYBODY,
+    Gate.READ_COMMITTED,
+    Gate.DURABLE_COMMITS,
+    Gate.NO_LOGICAL_APPLY,
+)
+# What these ask is not a matter of judgement: without it the transition itself cannot work, or what
+# the other gates found is of a part of the users.
+_NEVER_OVERRIDDEN = frozenset({Gate.COLUMN_EXISTS, Gate.NO_USERS, Gate.SEES_EVERYBODY})
 
 
 class Action(enum.StrEnum):
@@ -91,21 +109,18 @@ class Edge:
     def forward(self) -> bool:
         return is_forward(self.source, self.target)
 
+    @property
+    def overridable(self) -> tuple[Gate, ...]:
+        """Those of its gates that an operator can answer for.
+
+        What depends on the column forbids to drop it, and is served stale values before.
+        """
+        drops = {Gate.NOTHING_DEPENDS} if self.target is State.DROPPED else set()
+        return tuple(gate for gate in self.gates if gate not in _NEVER_OVERRIDDEN | drops)
+
     def __str__(self) -> str:
         return f"{self.source} to {self.target}"
 
-
-# What must be so at every step forward.
-SOUND = (
-    Gate.TABLES_INTACT,
-    Gate.TRIGGERS_INTACT,
-    Gate.SUPPORTED_TABLES,
-    Gate.RIGHTS,
-    Gate.SEES_EVERYBODY,
-    Gate.READ_COMMITTED,
-    Gate.DURABLE_COMMITS,
-    Gate.NO_LOGICAL_APPLY,
-)
 
 EDGES: tuple[Edge, ...] = (
     Edge(
@@ -118,7 +133,7 @@ EDGES: tuple[Edge, ...] = (
         source=State.DUAL_WRITE,
         target=State.READ_CUTOVER,
         action=Action.FLIP,
-        gates=(*SOUND, Gate.VERIFIED),
+        gates=(*SOUND, Gate.VERIFIED, Gate.SITE_TRIGGERS),
     ),
     Edge(
         source=State.READ_CUTOVER,
@@ -129,6 +144,8 @@ EDGES: tuple[Edge, ...] = (
             Gate.VERIFIED,
             Gate.CUTOVER_SOAK,
             Gate.NO_PREVIOUS_RELEASE,
+            Gate.NOTHING_DEPENDS,
+            Gate.NO_CODE_NAMES_COLUMN,
         ),
     ),
     Edge(

@@ -13,6 +13,7 @@ from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql.documents import switch
 from prefs.sql.expressions import any_leaf_fits, document, same, typed
+from prefs.sql.functions import NOT_STORED
 from prefs.sql.names import keyset, names, qualified
 from prefs.sql.signals import WORKER
 from prefs.sql.writes import columns_of, marked, upsert
@@ -143,14 +144,20 @@ def lock_users() -> str:
 
 @cache
 def overwrite_blob() -> str:
-    """Write the documents of the users `ids`, locked by an earlier statement, to the blob."""
+    """Write the documents of the users `ids`, locked by an earlier statement, to the blob: no row.
+
+    Raises where a trigger of the site's kept one from being stored as it is.
+    """
     n = names()
-    return f"""WITH d AS MATERIALIZED (
-      SELECT u.{n.key} AS user_id, {document("p", "n")} AS doc {joined()}
-      WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND {marked()})
-    UPDATE {n.users} u SET {n.blob} = d.doc FROM d
-    WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND u.{n.key} = d.user_id
-    AND NOT ({same(f"u.{n.blob}", "d.doc")})"""
+    return f"""WITH d AS MATERIALIZED (SELECT e.user_id, e.doc FROM (
+      SELECT u.{n.key} AS user_id, u.{n.blob} AS held, {document("p", "n")} AS doc {joined()}
+      WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND {marked()} OFFSET 0) e
+      WHERE NOT ({same("e.held", "e.doc")})),
+    blob AS (UPDATE {n.users} u SET {n.blob} = d.doc FROM d
+      WHERE u.{n.key} = ANY(%(ids)s::{n.key_type}[]) AND u.{n.key} = d.user_id
+      RETURNING u.{n.key} AS user_id, u.{n.blob} AS doc)
+    SELECT {qualified(NOT_STORED)}(d.user_id::text) FROM d LEFT JOIN blob b ON b.user_id = d.user_id
+    WHERE b.user_id IS NULL OR NOT ({same("b.doc", "d.doc")})"""
 
 
 @cache

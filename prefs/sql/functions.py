@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prefs.mapping import BLOB_COLUMN
 from prefs.sql.names import qualified
 
 MERGE_PATCH = "prefs_merge_patch"
@@ -9,6 +10,7 @@ BLOB_MISSING = "prefs_blob_missing"
 SWITCH_MISSING = "prefs_switch_missing"
 DOCUMENT_TEXT = "prefs_document_text"
 CHANGED = "prefs_changed"
+NOT_STORED = "prefs_not_stored"
 
 # RFC 7396 (JSON Merge Patch), section 2, one level a call. It recurses, so its caller
 # bounds the depth of the patch.
@@ -99,6 +101,19 @@ END
 $function$
 """.strip()
 
+# A trigger of the site's can have an UPDATE of ours change nothing, or something else.
+CREATE_NOT_STORED = f"""
+CREATE OR REPLACE FUNCTION {qualified(NOT_STORED)}(key text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $function$
+BEGIN
+  RAISE EXCEPTION 'the preferences of user % were not stored: a trigger of the users table kept'
+    ' the UPDATE of the column {BLOB_COLUMN} from being done, or altered it', key
+    USING ERRCODE = 'triggered_data_change_violation',
+          HINT = 'Nothing was written. Disable that trigger, or have it leave this column alone.';
+END
+$function$
+""".strip()
+
 # 9,000 numbers of 130,000 digits are 2.5 KB of jsonb and more text than PostgreSQL can
 # build. Caught here, that spoils no caller's transaction; the reader names the user.
 CREATE_DOCUMENT_TEXT = f"""
@@ -118,6 +133,7 @@ FUNCTIONS = {
     CHANGED: CREATE_CHANGED,
     BLOB_MISSING: CREATE_BLOB_MISSING,
     SWITCH_MISSING: CREATE_SWITCH_MISSING,
+    NOT_STORED: CREATE_NOT_STORED,
 }
 ARGUMENTS = {
     DOCUMENT_TEXT: "jsonb",
@@ -125,4 +141,5 @@ ARGUMENTS = {
     CHANGED: "jsonb, jsonb",
     BLOB_MISSING: "",
     SWITCH_MISSING: "",
+    NOT_STORED: "text",
 }

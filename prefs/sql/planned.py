@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from prefs.routing import Route
 from prefs.sql import copying, documents, writes
+from prefs.sql.functions import NOT_STORED
 from prefs.sql.names import names, qualified
 
 
@@ -88,7 +89,21 @@ def _writing(route: Route, incoming: str) -> str:
     if route is Route.TABLES and incoming == writes.MERGE:
         statements.insert(0, writes.patching())
     given = ("user", "input", "unknown", "max_bytes")
+    if not route.reads_tables:
+        return _answering_what_is_stored(numbered(statements[0], *given))
     return "\n  IF FOUND THEN RETURN; END IF;\n".join(_query(each, *given) for each in statements)
+
+
+def _answering_what_is_stored(statement: str) -> str:
+    """The writing statement, and then the blob as its triggers left it, those of the site too."""
+    stored = numbered(writes.stored_blob(), "user")
+    return f"""  {statement} INTO body, refused, size, written;
+  IF NOT FOUND THEN RETURN; END IF;
+  IF written THEN
+    {stored} INTO body;
+    IF NOT FOUND THEN written := {qualified(NOT_STORED)}($1::text); END IF;
+  END IF;
+  RETURN NEXT;"""
 
 
 def _query(statement: str, *parameters: str) -> str:

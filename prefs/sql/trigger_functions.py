@@ -1,8 +1,8 @@
 """What the triggers run: capture, the guards, the departure from the archive.
 
 A statement of ours that writes both stores marks itself: a transaction-local setting holds
-the time of the statement, which no other statement has. A mark that is left behind says
-nothing about the next statement, so there is none to forget to clear.
+the time of the statement, and how deep in triggers it was sent, which no other statement has. A
+mark that is left behind says nothing about the next statement, so there is none to forget to clear.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from prefs.sql.names import (
     names,
     qualified,
 )
-from prefs.sql.writes import is_marked
+from prefs.sql.writes import is_marked, is_within_marked
 
 CAPTURE = "prefs_capture"
 GUARD_ROWS = "prefs_guard_rows"
@@ -94,15 +94,29 @@ def _capture() -> str:
     The switches are read by VOLATILE code, so under locks and a snapshot that the drain of a
     flip knows of. A marked statement that writes the blob writes both stores, and does so by
     the route that it read: the switch may have been turned since.
+
+    What is mirrored is what is stored now, not what this row was when the trigger was fired: a
+    trigger of the site's may have changed it since, and has then been captured itself. Where
+    there is no row of that key, it is gone, or has another key, which was captured as well.
     """
     n = names()
-    source = f"(SELECT new.{n.key} AS user_id, new.{n.blob} AS doc)"
+    key, table_key = f"new.{n.key}", f"u.{n.key}"
+    source = (
+        f"(SELECT {table_key} AS user_id, u.{n.blob} AS doc"
+        f" FROM {n.users} u WHERE {table_key} = {key})"
+    )
     return f"""DECLARE
   dual_write boolean;
   read_tables boolean;
+  behind boolean;
+  moved boolean := tg_op = 'UPDATE' AND {same(f"old.{n.blob}", f"new.{n.blob}")};
+  mark text := current_setting('prefs.writing', true);
   written bigint[];
 BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN
+    IF moved THEN
+      RETURN NULL;
+    END IF;
     RAISE EXCEPTION 'preferences are written at READ COMMITTED only; this transaction is at %',
       upper(current_setting('transaction_isolation')) USING ERRCODE = 'feature_not_supported',
       HINT = 'Write users and their preferences in a transaction at READ COMMITTED.';
@@ -114,23 +128,40 @@ BEGIN
   IF tg_op = 'UPDATE' AND {is_marked()} THEN
     RETURN NULL;
   END IF;
-  IF tg_op = 'UPDATE' AND read_tables THEN
+  IF tg_op = 'UPDATE' AND read_tables AND moved THEN
+    IF pg_trigger_depth() > 1 AND (NOT EXISTS (SELECT FROM {n.user_table} p WHERE p.user_id = {key})
+        OR dual_write AND NOT {same(tables_document(key), f"new.{n.blob}")}) THEN
+      RAISE EXCEPTION 'a trigger gave user % the key % before the preferences that are being'
+        ' written were in the tables', old.{n.key}, {key}
+        USING ERRCODE = 'triggered_data_change_violation',
+        HINT = 'While the tables are read, change the key in a statement of its own.';
+    END IF;
+    RETURN NULL;
+  ELSIF tg_op = 'UPDATE' AND read_tables THEN
     IF NOT dual_write THEN
       RAISE EXCEPTION 'the column % of user % is no longer written: preferences are in the tables',
-        {literal(BLOB_COLUMN)}, new.{n.key} USING ERRCODE = 'object_not_in_prerequisite_state',
+        {literal(BLOB_COLUMN)}, {key} USING ERRCODE = 'object_not_in_prerequisite_state',
         HINT = 'Write them by UserPreferences.objects; or let the operator run'
           ' manage.py rollback_prefs, which has the column written again.';
     END IF;
-    IF NOT {same(tables_document(f"new.{n.key}"), f"old.{n.blob}")} THEN
+    behind := NOT {same(tables_document(key), f"old.{n.blob}")};
+    IF pg_trigger_depth() > 1 AND behind OR {is_within_marked()} THEN
+      RAISE EXCEPTION 'a trigger changed the column % of user %, which a statement is writing'
+        ' that is not finished; or the column was older than the tables', {literal(BLOB_COLUMN)},
+        {key} USING ERRCODE = 'triggered_data_change_violation',
+        HINT = 'While the tables are read, no trigger may change what is written to this column:'
+          ' disable it, or run manage.py rollback_prefs until the blob is read again.';
+    END IF;
+    IF behind THEN
       RAISE EXCEPTION 'the column % of user % was older than the tables, and so may be what is'
-        ' written to it', {literal(BLOB_COLUMN)}, new.{n.key}
+        ' written to it', {literal(BLOB_COLUMN)}, {key}
         USING ERRCODE = 'object_not_in_prerequisite_state',
         HINT = 'Run manage.py backfill_prefs --reverse and verify_prefs before anything that'
           ' knows the column alone is started again.';
     END IF;
   END IF;
   WITH {upserts(source, columns="ARRAY[{user_rows}, {notification_rows}]")} INTO written;
-  PERFORM set_config('prefs.writing', '', true);
+  PERFORM set_config('prefs.writing', coalesce(mark, ''), true);
   RETURN NULL;
 END"""
 

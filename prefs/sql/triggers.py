@@ -58,7 +58,8 @@ class Trigger:
 def capture_triggers() -> tuple[Trigger, ...]:
     """Those on the users table: they go with the column, and come back with it."""
     n = names()
-    changed = f"NOT {same(f'old.{n.blob}', f'new.{n.blob}')}"
+    old, new = (f"{row}.{n.key}, {row}.{n.blob}" for row in ("old", "new"))
+    changed = f"NOT {same(old, new)}"
     return (
         Trigger(
             name="prefs_capture_insert",

@@ -33,28 +33,36 @@ from prefs.sql.expressions import (
     typed_value,
     typed_whole,
 )
-from prefs.sql.functions import DOCUMENT_TEXT, MERGE_PATCH
+from prefs.sql.functions import DOCUMENT_TEXT, MERGE_PATCH, NOT_STORED
 from prefs.sql.names import names, qualified, quote
 
-
-# A statement that writes both stores marks itself by its own time, which triggers compare.
-def marked() -> str:
-    """A condition, true and evaluated once a statement, that marks the statement as ours."""
-    return "(SELECT set_config('prefs.writing', statement_timestamp()::text, true)) IS NOT NULL"
-
-
+# A statement that writes both stores marks itself, for triggers to compare, by its own time and by
+# how deep in triggers it is: what a trigger sends has the time of the statement that it fired for.
 # As PostgreSQL prints it: a trigger's condition is compared with what it prints.
 _MARK = "current_setting('prefs.writing'::text, true)"
+_TIME = "concat(statement_timestamp(), ' ')"
+_HERE = "concat(statement_timestamp(), ' ', pg_trigger_depth())"
 
 
-def is_marked() -> str:
-    """Whether the statement that is running carries the mark of its own time."""
-    return f"{_MARK} IS NOT DISTINCT FROM statement_timestamp()::text"
+def marked() -> str:
+    """A condition, true and evaluated once a statement, that marks the statement as ours."""
+    return f"(SELECT set_config('prefs.writing', {_HERE}, true)) IS NOT NULL"
 
 
 def is_not_marked() -> str:
-    """Whether it does not."""
-    return f"{_MARK} IS DISTINCT FROM statement_timestamp()::text"
+    """In a trigger's condition: whether the statement that it fires for is not ours."""
+    return f"{_MARK} IS DISTINCT FROM {_HERE}"
+
+
+def is_marked() -> str:
+    """In a trigger's function, which is one deeper: whether the statement it fired for is ours."""
+    fired_for = _HERE.replace("pg_trigger_depth()", "pg_trigger_depth() - 1")
+    return f"{_MARK} IS NOT DISTINCT FROM {fired_for}"
+
+
+def is_within_marked() -> str:
+    """In a trigger's function: whether a statement of ours, further out, is under way."""
+    return f"pg_trigger_depth() > 1 AND starts_with({_MARK}, {_TIME})"
 
 
 @cache
@@ -99,7 +107,8 @@ def writing(route: Route, incoming: str, *, there: bool = False) -> str:
     has grown past `max_bytes` or cannot be built, nothing is written. Only leaves that
     differ from what is stored can be refused. Writes go in one order: users, then the two
     tables. Where the blob is the primary, the capture trigger mirrors it, as it does for
-    every other writer.
+    every other writer. Raises where a trigger of the site's kept the blob from being stored; or,
+    where the tables are the primary, had another one stored than they have.
 
     Where the tables are the primary it upserts their rows. The form for a user whose rows are
     both `there` updates them, which spares a lock of the row and its WAL; for any other user it
@@ -134,7 +143,23 @@ def writing(route: Route, incoming: str, *, there: bool = False) -> str:
     return f"""WITH {ctes}
   SELECT s.body, (SELECT jsonb_agg(jsonb_build_object('leaf', f.leaf, 'value', f.value::text,
     'expected', f.expected) ORDER BY f.leaf) FROM refused f)::text,
-    octet_length(s.body), EXISTS (SELECT FROM allowed) FROM sized s"""
+    octet_length(s.body), {_written(route, user)} FROM sized s"""
+
+
+def _written(route: Route, user: str) -> str:
+    """Whether all was written; it raises where a trigger of the site's had its own way."""
+    if not route.writes_blob:
+        return "EXISTS (SELECT FROM allowed)"
+    n = names()
+    done = "SELECT FROM blob"
+    due = "SELECT FROM allowed a, stored o WHERE NOT " + same("o.doc", "a.doc")
+    if route.reads_tables:
+        done = f"SELECT FROM blob b, allowed a WHERE {same('b.doc', 'a.doc')}"
+        due = f"""SELECT FROM allowed a, {n.users} u
+      WHERE u.{n.key} = a.user_id AND NOT {same(f"u.{n.blob}", "a.doc")}"""
+    return f"""CASE WHEN NOT EXISTS (SELECT FROM allowed) THEN FALSE
+    WHEN EXISTS ({done}) THEN TRUE
+    WHEN EXISTS ({due}) THEN {qualified(NOT_STORED)}({user}::text) ELSE TRUE END"""
 
 
 @cache
@@ -221,7 +246,16 @@ def _allowed() -> str:
 def _update_blob() -> str:
     n = names()
     return f"""UPDATE {n.users} u SET {n.blob} = a.doc FROM allowed a
-    WHERE u.{n.key} = a.user_id AND NOT ({same(f"u.{n.blob}", "a.doc")}) RETURNING 1"""
+    WHERE u.{n.key} = a.user_id AND NOT ({same(f"u.{n.blob}", "a.doc")})
+    RETURNING u.{n.blob} AS doc"""
+
+
+@cache
+def stored_blob() -> str:
+    """The text of the blob of `user` as it is stored: triggers may have altered what was sent."""
+    n = names()
+    return f"""SELECT {qualified(DOCUMENT_TEXT)}(u.{n.blob}) FROM {n.users} u
+    WHERE u.{n.key} = %(user)s::{n.key_type}"""
 
 
 def columns_of(table: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import enum
 import mmap
 from pathlib import Path
 
-SLOTS = 11
+SLOTS = 13
 _HEADER = 64
 _USED, _EPOCH, _HELD, _WAITS, _WANTED, _PASSES = range(SLOTS, SLOTS + 6)
 

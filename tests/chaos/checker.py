@@ -17,6 +17,8 @@ LEAVES: Mapping[int, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     0: (("items_per_page",), (None, 10, 25, 50, 100, 250, 500)),
     1: (("notifications", "email", "digest"), ("off", "daily", "weekly")),
     3: (("theme",), (None, "light", "dark", "system")),
+    11: (("notifications", "email", "digest"), ("off", "daily", "weekly")),
+    12: (("stamped",), (1, 2, 3, 4, 5)),
 }
 
 

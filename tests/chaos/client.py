@@ -29,8 +29,10 @@ ROLLED_BACK = ("57014", "55P03")
 DROPPED = "42703"
 FROZEN = "55000"
 
-# The first so many users are written by those who linger, and by nobody else, who would wait.
-RESERVED = 40
+# The first so many users are written by those who linger, and by nobody else, who would wait; the
+# next by hand on their typed rows, and by nobody else, who would lock the user first.
+LINGERED, BY_ROW = 40, 6
+RESERVED = LINGERED + BY_ROW
 # So many users are everybody's favourites for some seconds, and then others: clients meet, also
 # a catch-up with who was written before the flip; and no document grows longer than the rest.
 _FAVOURITES, _SECONDS = 4, 4

@@ -30,6 +30,8 @@ from tests.chaos.operators import Backfiller, Flipper, Operator
 from tests.chaos.previous_clients import PreviousSaver, PreviousUpdater
 from tests.chaos.processes import become, cancel_somebody, prepare
 from tests.chaos.replay import Event
+from tests.chaos.row_writer import RowWriter
+from tests.chaos.stamper import Stamper
 
 Role = type[Client | Operator]
 _PREVIOUS: tuple[Role, ...] = (PreviousSaver, PreviousUpdater)
@@ -43,6 +45,8 @@ _EVERYBODY: tuple[Role, ...] = (
     Lingerer,
     Latecomer,
     Snapshotter,
+    RowWriter,
+    Stamper,
     Holder,
     Flipper,
     Backfiller,

@@ -11,17 +11,13 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 from django.db import DEFAULT_DB_ALIAS as ALIAS
 from django.db import DatabaseError, InterfaceError, connection
 
-from prefs import conf
 from prefs.ddl import LockNotObtained, sqlstate
 from prefs.engine.archiving import ArchiveInterrupted, ArchiveStale
-from prefs.engine.audit import Signature
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import ColumnGone, Control, LockUnavailable
 from prefs.engine.evidence import database_now
@@ -30,24 +26,14 @@ from prefs.engine.gates import GateRefused
 from prefs.engine.leases import LeaseLost, RunHeld
 from prefs.engine.repair import Direction, PrimaryMoved
 from prefs.engine.states import EDGES, OutOfOrder, State, current_state
-from prefs.engine.transitions import take_transition
 from prefs.engine.verification import verify
 from prefs.models import Run, Transition
 from tests.chaos.board import Board, Epoch
 from tests.chaos.evidence import Complaints, Differing
+from tests.chaos.taking import SETTINGS, take
 
-NO_TIME = timedelta(0)
-SETTINGS = replace(
-    conf.Settings(),
-    cutover_soak=NO_TIME,
-    contract_soak=NO_TIME,
-    lease=timedelta(seconds=1),
-    lock_patience=timedelta(seconds=3),
-    ddl_lock_timeout=timedelta(milliseconds=100),
-)
 # How often the mirror is switched on by somebody who takes their time before and after it.
 _UNHURRIED = 0.5
-SIGNATURE = Signature(actor="chaos", reason="the harness")
 # Another operator was there first, a gate was unmet, a lock was not to be had; the run has ended.
 _EXPECTED = (
     ArchiveInterrupted,
@@ -143,7 +129,7 @@ class Flipper(Operator):
         self.board.wanted = False
 
     def _take(self, target: State) -> None:
-        take_transition(ALIAS, target, SETTINGS, SIGNATURE, self.control, forward=self.forward)
+        take(target, self.control, forward=self.forward)
 
     def _choose_direction(self, state: State) -> None:
         epoch = self.board.epoch
@@ -210,7 +196,7 @@ def _one_step_to_rest() -> None:
         verify(ALIAS, SETTINGS, control)
     forward = state is State.EXPANDED
     target = State.DUAL_WRITE if forward or state is State.DUAL_WRITE else None
-    take_transition(ALIAS, target, SETTINGS, SIGNATURE, control, forward=forward)
+    take(target, control, forward=forward)
 
 
 def differences() -> int:

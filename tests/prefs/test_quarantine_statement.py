@@ -130,6 +130,15 @@ def in_python(texts: Sequence[Text]) -> Counter[tuple[str, str]]:
     return found
 
 
+def test_a_value_is_chosen_by_its_bytes_and_not_by_what_is_equal_to_it() -> None:
+    """Case B19's kind: 10.0 and 10.00 are two values to whoever corrects one of them."""
+    copied(['{"items_per_page": 10.0}', '{"items_per_page": 10.00}', '{"items_per_page": "10"}'])
+    for value in ("10.0", "10.00"):
+        chosen = Selection(leaf="items_per_page", value=value)
+        assert [e.value for e in listed("default", chosen, limit=10)] == [value]
+        assert [c.users for c in counts("default", chosen)] == [1]
+
+
 def test_counts_by_leaf_and_reason_are_what_python_counts() -> None:
     rng = random.Random(5)
     texts = [seeding.blob(rng, 0.8) for _ in range(3_000)]

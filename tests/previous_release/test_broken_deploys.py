@@ -27,7 +27,7 @@ from tests.support.altered import alter_function, alter_trigger
 from tests.support.stores import query
 from tests.support.tampering import turn
 
-CHANGED = 'NOT record_image_eq(ROW(old."preferences"), ROW(new."preferences"))'
+CHANGED = 'NOT record_image_eq(ROW(old."id", old."preferences"), ROW(new."id", new."preferences"))'
 SWITCHES = "SELECT bool_or(active) FROM waffle_switch WHERE starts_with(name, $$prefs_$$)"
 
 

@@ -6,14 +6,15 @@ from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.repair import count_users
 from prefs.engine.states import Gate
 from prefs.mapping import BLOB_COLUMN
-from prefs.sql import archive, catalog
+from prefs.sql import archive, catalog, site_code
 
 # Users whose blobs are looked at to predict the archive's size.
 _SAMPLED = 20_000
+_SHOWN = 10
 
 
 def nothing_depends(inquiry: Inquiry) -> Finding:
-    """Nothing that the drop would break depends on the column."""
+    """Nothing that is served stale values once the column stands still, or that the drop breaks."""
     dependents = [row[0] for row in inquiry.rows(catalog.dependents())]
     return Finding(
         gate=Gate.NOTHING_DEPENDS,
@@ -22,6 +23,42 @@ def nothing_depends(inquiry: Inquiry) -> Finding:
         remedy=f"Change or drop what depends on the column {BLOB_COLUMN}; nothing is dropped"
         " by CASCADE.",
     )
+
+
+def no_code_names_column(inquiry: Inquiry) -> Finding:
+    """No function's body names the column, as far as a search of bodies can tell."""
+    naming = [row[0] for row in inquiry.rows(site_code.naming_column())]
+    return Finding(
+        gate=Gate.NO_CODE_NAMES_COLUMN,
+        met=not naming,
+        found=_some(naming) or f"no code in the database names {BLOB_COLUMN}",
+        remedy=f"From now on the column {BLOB_COLUMN} is not written: have that code read the"
+        " tables. If it means another column of that name, override the gate.",
+        figures={"found": len(naming)},
+    )
+
+
+def site_triggers(inquiry: Inquiry) -> Finding:
+    """No trigger of the site's changes the column, as far as a search of bodies can tell."""
+    found = [
+        f"{name} ({function} {why})"
+        for name, function, why in inquiry.rows(site_code.site_triggers())
+    ]
+    return Finding(
+        gate=Gate.SITE_TRIGGERS,
+        met=not found,
+        found=_some(found) or "no trigger of the users table is known to change the column",
+        remedy=f"Once the tables are read, a trigger that changes {BLOB_COLUMN} makes writes fail,"
+        " and later it is not fired by them: disable it, or move what it does into the"
+        " application. If it leaves the column as it is, override the gate.",
+        figures={"found": len(found)},
+    )
+
+
+def _some(found: list[str]) -> str:
+    """The first of what was found, and how many more there are."""
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return "; ".join(found[:_SHOWN]) + more
 
 
 def archive_fits(inquiry: Inquiry) -> Finding:

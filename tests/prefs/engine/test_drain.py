@@ -12,8 +12,11 @@ from django.db import connection, transaction
 
 from prefs.engine import flips, transitions
 from prefs.engine.batches import Control
+from prefs.engine.repair import Direction
 from prefs.engine.states import Gate, State
 from prefs.models import Transition, UserPreferences
+from prefs.sql import catalog
+from tests.prefs.interleavings.broken_engine import on_users_alone
 from tests.support import scratch
 from tests.support.refusals import finding
 from tests.support.steps import (
@@ -26,6 +29,7 @@ from tests.support.steps import (
     held_open,
     in_thread,
     rows,
+    run_once,
     set_blob,
     state,
     take,
@@ -42,7 +46,7 @@ def flipping(target: State = State.DUAL_WRITE, **control: Any) -> Future[Transit
     return future
 
 
-def still_drains(future: Future[Transition | None]) -> bool:
+def still_drains(future: Future[Any]) -> bool:
     """Whether it goes on for several looks of the drain."""
     threading.Event().wait(0.12)
     open_ = Transition.objects.order_by("-id").values_list("settled_at", flat=True)[0] is None
@@ -225,6 +229,60 @@ def test_the_drain_keeps_that_write(site: str) -> None:
     with pytest.raises(Exception, match="found 1 users whose stores differ"):
         take(State.READ_CUTOVER)
     assert UserPreferences.objects.document(user) == {"theme": "light"}
+
+
+# Raw writes of the two typed tables, and what a document then reads.
+RAW_ROWS = {
+    "user_preferences": ("theme = 'light'", {"theme": "light"}),
+    "notification_preferences": (
+        "email_digest = 'weekly'",
+        {"theme": "dark", "notifications": {"email": {"digest": "weekly"}}},
+    ),
+}
+
+
+def return_twice() -> None:
+    """From where the tables alone are written to where the blob is read."""
+    take(State.READ_CUTOVER, forward=False)
+    run_once(Direction.REVERSE)
+    assert verify_all().differing == 0
+    take(State.DUAL_WRITE, forward=False)
+
+
+def in_mirror_off_with_a_raw_write(table: str) -> tuple[int, Callable[[], object]]:
+    [user] = add_users({"theme": "dark"})
+    go(State.MIRROR_OFF)
+    update = f"UPDATE {table} SET {RAW_ROWS[table][0]} WHERE user_id = {user}"
+    return user, lambda: rows(update)
+
+
+@pytest.mark.parametrize("table", RAW_ROWS)
+def test_two_returns_keep_a_raw_write_of_a_typed_row_that_was_open_all_the_time(
+    site: str, table: str
+) -> None:
+    """Case B18: it locks the switches, by its guard, and its own table, but never users."""
+    user, write = in_mirror_off_with_a_raw_write(table)
+    with held_open(write):
+        back = in_thread(return_twice)
+        until(lambda: state() is State.READ_CUTOVER)
+        assert still_drains(back)
+    back.result(10)
+    assert (state(), differences()) == (State.DUAL_WRITE, [])
+    assert UserPreferences.objects.document(user) == RAW_ROWS[table][1]
+
+
+@pytest.mark.parametrize("table", RAW_ROWS)
+def test_a_drain_by_the_locks_on_users_alone_would_lose_that_write(
+    site: str, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case B18: the statement as it was narrowed, without any other test to notice."""
+    user, write = in_mirror_off_with_a_raw_write(table)
+    narrowed = on_users_alone(catalog.writers())
+    monkeypatch.setattr(catalog, "writers", lambda: narrowed)
+    with held_open(write):
+        return_twice()
+    assert differences() == [user]
+    assert UserPreferences.objects.document(user) == {"theme": "dark"}
 
 
 def test_a_flip_that_was_committed_but_not_drained_is_drained_by_a_run(site: str) -> None:

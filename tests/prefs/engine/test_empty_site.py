@@ -7,7 +7,7 @@ import pytest
 from prefs.ddl import LockNotObtained
 from prefs.engine.batches import Control
 from prefs.engine.gates import GateRefused
-from prefs.engine.states import State
+from prefs.engine.states import SOUND, State
 from prefs.models import Transition, UserPreferences
 from tests.support import scratch
 from tests.support.columns import definition
@@ -40,7 +40,7 @@ def test_without_users_the_column_goes_at_once(site: str) -> None:
     taken = take(State.DROPPED)
     assert taken is not None
     gates = [gate["gate"] for gate in taken.gates]
-    assert gates == ["tables_intact", "no_users", "nothing_depends"]
+    assert gates == [*SOUND, "no_users", "nothing_depends"]
     assert dict(rows("SELECT name, active FROM waffle_switch")) == {
         "prefs_dual_write": False,
         "prefs_read_tables": True,

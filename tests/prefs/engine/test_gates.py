@@ -6,10 +6,10 @@ import pytest
 from django.db import connection
 from psycopg import IsolationLevel
 
-from prefs.engine.states import Gate, State
+from prefs.engine.states import SOUND, Gate, State
 from prefs.models import Transition
 from tests.support.refusals import assert_refused, finding, records, undone
-from tests.support.steps import add_users, copy_all, rows, state, take
+from tests.support.steps import ORDER, add_users, copy_all, go, rows, state, take
 
 TO = State.DUAL_WRITE
 ALTERED = {
@@ -96,22 +96,11 @@ ALTERED = {
 
 
 def test_a_site_as_migrate_made_it_meets_every_gate_and_their_figures_are_kept(site: str) -> None:
-    for gate in (Gate.TABLES_INTACT, Gate.TRIGGERS_INTACT, Gate.READ_COMMITTED):
-        assert finding(gate, TO).met
-    for gate in (Gate.DURABLE_COMMITS, Gate.NO_LOGICAL_APPLY):
+    for gate in SOUND:
         assert finding(gate, TO).met
     take(TO)
     taken = Transition.objects.get()
-    assert [gate["gate"] for gate in taken.gates] == [
-        "tables_intact",
-        "triggers_intact",
-        "supported_tables",
-        "rights",
-        "sees_everybody",
-        "read_committed",
-        "durable_commits",
-        "no_logical_apply",
-    ]
+    assert [gate["gate"] for gate in taken.gates] == list(SOUND)
     assert all(gate["met"] for gate in taken.gates)
     assert (taken.actor, taken.reason) == ("tester", "a test")
     assert taken.settled_at is not None
@@ -217,6 +206,41 @@ def test_a_subscription_that_applies_changes_into_our_tables_is_refused(
         found = finding(Gate.NO_LOGICAL_APPLY, TO)
         assert not found.met
         assert table in found.found
+
+
+@pytest.mark.parametrize("reached", [State.DUAL_WRITE, State.READ_CUTOVER, State.MIRROR_OFF])
+def test_one_that_was_begun_after_the_first_step_is_refused_at_the_next(
+    site: str, reached: State
+) -> None:
+    """Case B10."""
+    go(reached)
+    with undone():
+        rows(
+            "CREATE SUBSCRIPTION prefs_test CONNECTION 'dbname=nowhere' PUBLICATION p"
+            " WITH (connect = false)"
+        )
+        rows(
+            "INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate)"
+            " SELECT oid, 'accounts_user'::regclass, 'r' FROM pg_subscription"
+            " WHERE subname = 'prefs_test'"
+        )
+        further = ORDER[ORDER.index(reached) + 1]
+        found = finding(Gate.NO_LOGICAL_APPLY, further)
+    assert (found.met, found.found.endswith("into accounts_user")) == (False, True)
+
+
+@pytest.mark.parametrize("reached", [State.DUAL_WRITE, State.READ_CUTOVER, State.MIRROR_OFF])
+def test_whatever_of_the_first_step_no_longer_holds_is_refused_at_the_next(
+    site: str, reached: State
+) -> None:
+    """Case B10."""
+    go(reached)
+    further = ORDER[ORDER.index(reached) + 1]
+    rows("DROP INDEX prefs_email_digest")
+    rows("SET synchronous_commit = off")
+    rows("SET default_transaction_isolation = 'serializable'")
+    for gate in (Gate.TABLES_INTACT, Gate.DURABLE_COMMITS, Gate.READ_COMMITTED):
+        assert_refused(gate, further)
 
 
 def test_every_unmet_gate_is_named_at_once(site: str) -> None:

@@ -7,11 +7,16 @@ from dataclasses import replace
 import pytest
 from django.db import connection
 
+from prefs.engine.batches import Control
+from prefs.engine.gates import NoSuchOverride
 from prefs.engine.states import Gate, State
+from prefs.engine.transitions import take_transition
 from tests.support import scratch
 from tests.support.refusals import assert_refused, finding, undone
 from tests.support.steps import (
+    ALIAS,
     SOON,
+    TESTER,
     add_users,
     go,
     rows,
@@ -54,6 +59,15 @@ DEPENDENTS = {
     "statistics": (
         "CREATE STATISTICS s ON preferences, username FROM accounts_user",
         "statistics object s",
+    ),
+    "a rule": (
+        "CREATE RULE r AS ON UPDATE TO accounts_user WHERE NEW.preferences IS NULL DO ALSO NOTHING",
+        "rule r on table accounts_user",
+    ),
+    "a function whose body is SQL": (
+        "CREATE FUNCTION f() RETURNS jsonb LANGUAGE sql"
+        " BEGIN ATOMIC SELECT preferences FROM accounts_user; END",
+        "function f()",
     ),
     "a policy": (
         "CREATE POLICY p ON accounts_user USING (preferences IS NOT NULL)",
@@ -135,16 +149,37 @@ def test_the_replicas_are_looked_at_before_the_column_goes(
             )
 
 
-@pytest.mark.parametrize("kind", DEPENDENTS)
-def test_whatever_depends_on_the_column_is_named(site: str, kind: str) -> None:
-    statement, named = DEPENDENTS[kind]
-    go(State.MIRROR_OFF)
-    with undone():
-        rows(statement)
-        found = finding(Gate.NOTHING_DEPENDS, State.DROPPED)
-    assert not found.met
-    assert named in found.found
-    assert finding(Gate.NOTHING_DEPENDS, State.DROPPED).met
+@pytest.mark.parametrize("reached", [State.READ_CUTOVER, State.MIRROR_OFF])
+def test_whatever_depends_on_the_column_is_named(site: str, reached: State) -> None:
+    """Case B8: before the column stands still, and before it goes."""
+    go(reached)
+    further = State.MIRROR_OFF if reached is State.READ_CUTOVER else State.DROPPED
+    for statement, named in DEPENDENTS.values():
+        with undone():
+            rows(statement)
+            found = finding(Gate.NOTHING_DEPENDS, further)
+        assert not found.met
+        assert named in found.found
+    assert finding(Gate.NOTHING_DEPENDS, further).met
+
+
+def test_a_view_is_let_pass_before_the_column_stands_still_if_somebody_answers_for_it(
+    site: str,
+) -> None:
+    """Case B8."""
+    go(State.READ_CUTOVER)
+    verify_all()
+    rows(DEPENDENTS["a view"][0])
+    assert_refused(Gate.NOTHING_DEPENDS, State.MIRROR_OFF, "view v")
+    answered_for = replace(TESTER, overrides=frozenset({Gate.NOTHING_DEPENDS}))
+
+    def advance(target: State) -> None:
+        take_transition(ALIAS, target, SOON, answered_for, Control(), forward=True)
+
+    advance(State.MIRROR_OFF)
+    assert state() is State.MIRROR_OFF
+    with pytest.raises(NoSuchOverride, match="nothing_depends from mirror_off to dropped"):
+        advance(State.DROPPED)
 
 
 def test_what_something_depends_on_is_not_dropped(site: str) -> None:

@@ -102,7 +102,7 @@ def test_a_user_who_gets_another_key_under_the_lock_is_not_missed(
     site: str, again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users = many_users(3)
-    go(State.DUAL_WRITE)
+    go(State.READ_CUTOVER)
     tamper("UPDATE user_preferences SET theme = 'light'")
     if not again:
         ours = repair.overwrite_mirror
@@ -115,7 +115,7 @@ def test_a_user_who_gets_another_key_under_the_lock_is_not_missed(
 
     def equal() -> tuple[int, int]:
         with transaction.atomic(), connection.cursor() as cursor:
-            return make_equal(cursor, None, users[-1] + 100, Direction.FORWARD)
+            return make_equal(cursor, None, users[-1] + 100, Direction.REVERSE)
 
     change = f"UPDATE accounts_user SET id = id + 50 WHERE id = {users[0]}"
     with held_open(lambda: rows(change)):

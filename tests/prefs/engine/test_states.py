@@ -16,32 +16,35 @@ from tests.support.tampering import drop_column, remove_switches, turn
 
 EXPANDED, DUAL_WRITE, READ_CUTOVER, MIRROR_OFF, DROPPED = State
 
+SOUND = (
+    Gate.TABLES_INTACT,
+    Gate.TRIGGERS_INTACT,
+    Gate.READ_COMMITTED,
+    Gate.DURABLE_COMMITS,
+    Gate.NO_LOGICAL_APPLY,
+)
 TABLE = [
-    (
-        EXPANDED,
-        DUAL_WRITE,
-        Action.FLIP,
-        (
-            Gate.TABLES_INTACT,
-            Gate.TRIGGERS_INTACT,
-            Gate.READ_COMMITTED,
-            Gate.DURABLE_COMMITS,
-            Gate.NO_LOGICAL_APPLY,
-        ),
-    ),
-    (DUAL_WRITE, READ_CUTOVER, Action.FLIP, (Gate.TRIGGERS_INTACT, Gate.VERIFIED)),
+    (EXPANDED, DUAL_WRITE, Action.FLIP, SOUND),
+    (DUAL_WRITE, READ_CUTOVER, Action.FLIP, (*SOUND, Gate.VERIFIED, Gate.SITE_TRIGGERS)),
     (
         READ_CUTOVER,
         MIRROR_OFF,
         Action.FLIP,
-        (Gate.TRIGGERS_INTACT, Gate.VERIFIED, Gate.CUTOVER_SOAK, Gate.NO_PREVIOUS_RELEASE),
+        (
+            *SOUND,
+            Gate.VERIFIED,
+            Gate.CUTOVER_SOAK,
+            Gate.NO_PREVIOUS_RELEASE,
+            Gate.NOTHING_DEPENDS,
+            Gate.NO_CODE_NAMES_COLUMN,
+        ),
     ),
     (
         MIRROR_OFF,
         DROPPED,
         Action.DROP,
         (
-            Gate.TRIGGERS_INTACT,
+            *SOUND,
             Gate.CONTRACT_SOAK,
             Gate.NO_UNKNOWN_SESSION,
             Gate.NOTHING_DEPENDS,
@@ -56,7 +59,7 @@ TABLE = [
         EXPANDED,
         DROPPED,
         Action.CONTRACT_EMPTY,
-        (Gate.TABLES_INTACT, Gate.NO_USERS, Gate.NOTHING_DEPENDS),
+        (*SOUND, Gate.NO_USERS, Gate.NOTHING_DEPENDS),
     ),
 ]
 ABSENT = [
@@ -69,6 +72,21 @@ ABSENT = [
 
 def test_the_table_of_transitions_is_the_specification() -> None:
     assert [(e.source, e.target, e.action, e.gates) for e in EDGES] == TABLE
+
+
+def test_what_a_site_must_be_in_is_asked_at_every_step_forward() -> None:
+    """Case B10."""
+    for taken in EDGES:
+        assert taken.gates[: len(SOUND)] == SOUND or not taken.forward
+
+
+def test_what_depends_on_the_column_is_let_pass_before_it_stands_still_and_no_later() -> None:
+    """Case B8."""
+    for taken in EDGES:
+        if Gate.NOTHING_DEPENDS in taken.gates:
+            may = Gate.NOTHING_DEPENDS in taken.overridable
+            assert may is (taken.target is MIRROR_OFF)
+        assert not {Gate.NO_USERS, Gate.COLUMN_EXISTS} & set(taken.overridable)
 
 
 def test_a_flip_changes_one_switch() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -113,6 +114,24 @@ def a_drain_that_ignores_prepared_transactions() -> Iterator[None]:
     """The drain lists sessions alone."""
     ours = "s.pid IS DISTINCT FROM pg_backend_pid()"
     text = changed(catalog.writers(), ours, "s.pid <> pg_backend_pid()")
+    with replaced("writers", lambda: text, catalog):
+        yield
+
+
+def on_users_alone(writers: str) -> str:
+    """The list of a drain, narrowed to those who hold a lock on users."""
+    narrowed = re.sub(r"(w\.relation IN \([^,]+)[^)]*", r"\1", writers)
+    assert narrowed != writers, writers
+    return narrowed
+
+
+@broken(
+    "way in mirror_off, mirror equal: raw_row and back",
+    "way in mirror_off, mirror equal: raw_notification_row and back",
+)
+def a_drain_by_locks_on_users_alone() -> Iterator[None]:
+    """The drain overlooks who writes the typed tables alone."""
+    text = on_users_alone(catalog.writers())
     with replaced("writers", lambda: text, catalog):
         yield
 

@@ -12,7 +12,7 @@ from prefs.engine.conditions import CONDITIONS
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.states import Gate
 from tests.prefs.interleavings.play import Stage
-from tests.support import scratch
+from tests.support import scratch, site_triggers
 from tests.support.databases import copies
 from tests.support.reaching import reached
 from tests.support.steps import ALIAS
@@ -26,6 +26,9 @@ _ASKED_ONCE = (
     Gate.READ_COMMITTED,
     Gate.DURABLE_COMMITS,
     Gate.NO_LOGICAL_APPLY,
+    Gate.SITE_TRIGGERS,
+    Gate.NOTHING_DEPENDS,
+    Gate.NO_CODE_NAMES_COLUMN,
 )
 # Prepared statements save planning them anew in every order.
 _PREPARED = {"server_side_binding": True, "prepare_threshold": 0}
@@ -48,6 +51,7 @@ def stage(copies: scratch.Copies, django_db_blocker: DjangoDbBlocker) -> Iterato
         inquiry = Inquiry(alias=ALIAS, settings=Settings())
         for gate in _ASKED_ONCE:
             monkeypatch.setitem(CONDITIONS, gate, _always(CONDITIONS[gate](inquiry)))
+        site_triggers.stamp_who_asks()
         made = Stage()
         yield made
         made.close()

@@ -17,6 +17,7 @@ from django.db import transaction
 from prefs.models import UserPreferences
 from tests.prefs.interleavings.play import each_statement, pause
 from tests.prefs.interleavings.world import FIRST, MOVED, NEWCOMER, SECOND, Deed, World
+from tests.support.site_triggers import STAMPED
 from tests.support.stores import query
 
 Did = Callable[[Deed], None]
@@ -24,6 +25,8 @@ Did = Callable[[Deed], None]
 NOBODY = "DoesNotExist"
 FROZEN = "55000"
 """The capture trigger refuses: the blob is no longer written, or is behind."""
+BESIDE = "27000"
+"""It refuses what a trigger of the site's changes beside a write, while the tables are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +147,50 @@ def raw(did: Did) -> None:
 def raw_of_all(did: Did) -> None:
     """SQL by hand on the column, for everybody."""
     _raw(did, RAW, "true")
+
+
+def _raw_row(did: Did, table: str, assignment: str, leaves: Mapping[str, Any]) -> None:
+    update = f"UPDATE {table} SET {assignment} WHERE user_id = {FIRST} RETURNING user_id"
+    with transaction.atomic():
+        found = query(update)
+        pause()
+    if found:
+        did(wrote(FIRST, leaves))
+
+
+@_part(2, FROZEN)
+def raw_row(did: Did) -> None:
+    """SQL by hand on a typed row, which nothing but its guard sees."""
+    _raw_row(did, "user_preferences", "theme = 'light'", {"theme": "light"})
+
+
+@_part(2, FROZEN)
+def raw_notification_row(did: Did) -> None:
+    """The same on the other typed table."""
+    leaves = {"notifications": {"email": {"digest": "weekly"}}}
+    _raw_row(did, "notification_preferences", "email_digest = 'weekly'", leaves)
+
+
+@_part(3)
+def raw_row_of_a_locked_user(did: Did) -> None:
+    """SQL by hand on a typed row that locks its user first, as every write of ours does."""
+    with transaction.atomic():
+        query(f"SELECT FROM accounts_user WHERE id = {FIRST} FOR NO KEY UPDATE")
+        pause()
+        query(f"UPDATE user_preferences SET compact_mode = true WHERE user_id = {FIRST}")
+        pause()
+    did(wrote(FIRST, {"compact_mode": True}))
+
+
+@_part(2, FROZEN, BESIDE)
+def stamped(did: Did) -> None:
+    """SQL by hand on the column, which a trigger of the site's then changes again."""
+    leaves = {**RAW, "stamp": 1}
+    asked = f"{_assignment(RAW)}, last_name = '{STAMPED}'"
+    with transaction.atomic():
+        query(f"UPDATE accounts_user SET {asked} WHERE id = {FIRST}")
+        pause()
+    did(wrote(FIRST, leaves))
 
 
 @_part(2)

@@ -89,6 +89,8 @@ class Scenario:
         behind = self.scene.mirror is Mirror.BEHIND and self.scene.state.route.reads_tables
         if not behind and State.MIRROR_OFF not in (self.scene.state, *self.ends):
             never.add(parts.FROZEN)
+        if not any(state.route.reads_tables for state in (self.scene.state, *self.ends)):
+            never.add(parts.BESIDE)
         return never
 
 

@@ -42,6 +42,8 @@ _OTHERS = (
     parts.insert,
     parts.delete,
 )
+# Those who write typed rows past our managers: where the tables alone are written, they may.
+_OF_ROWS = (parts.raw_row, parts.raw_notification_row)
 _ROUTED = (State.EXPANDED, State.DUAL_WRITE, State.READ_CUTOVER, State.MIRROR_OFF)
 _MIRRORED = (State.DUAL_WRITE, State.READ_CUTOVER)
 _DIRECTIONS = {State.DUAL_WRITE: Direction.FORWARD, State.READ_CUTOVER: Direction.REVERSE}
@@ -79,7 +81,7 @@ def _all_ways() -> Iterable[Scenario]:
     yield _of("way", _OUT_OF_DATE, [parts.raw, ops.FORWARD], State.READ_CUTOVER)
     for writer in (*_MAIN, *_OTHERS):
         yield _of("way", _RETURNING, [writer, ops.BACK], State.DUAL_WRITE)
-    for writer in (parts.merge, parts.prepare):
+    for writer in (parts.merge, parts.prepare, *_OF_ROWS):
         yield _of("way", Scene(State.MIRROR_OFF), [writer, ops.BACK], State.DUAL_WRITE)
     for pair in ((parts.merge, parts.raw), (parts.previous, ops.COPY)):
         yield _of("way", _MISSING, [*pair, ops.FORWARD], State.READ_CUTOVER)
@@ -97,6 +99,10 @@ def _switched_off() -> Iterable[Scenario]:
     ):
         for writer in (*WRITERS, parts.rekey):
             yield _of("flip", Scene(source), [ops.turning(target), writer], target)
+    off = ops.turning(State.MIRROR_OFF)
+    for writer in _OF_ROWS:
+        cast = [off, writer]
+        yield _of("flip", Scene(State.READ_CUTOVER), cast, State.MIRROR_OFF)
 
 
 def _pairs() -> Iterable[Scenario]:
@@ -106,8 +112,13 @@ def _pairs() -> Iterable[Scenario]:
             yield _of("pair", Scene(state), pair)
         for writer in (parts.merge, parts.change, parts.raw, parts.merge_twice):
             yield _of("pair", Scene(state), [parts.previous, writer])
+        for writer in (parts.merge, parts.raw):
+            yield _of("pair", Scene(state), [parts.stamped, writer])
         yield _of("pair", Scene(state), [parts.both_ways, parts.raw])
         yield _of("pair", Scene(state), [parts.insert, parts.raw_of_all])
+    for writer in (parts.merge, parts.merge_other, parts.previous):
+        cast = [parts.raw_row_of_a_locked_user, writer]
+        yield _of("pair", Scene(State.MIRROR_OFF), cast)
 
 
 def _gone() -> Iterable[Scenario]:

@@ -12,7 +12,7 @@ from django.db import DatabaseError, transaction
 
 from prefs.engine.audit import Event, record_apart
 from prefs.engine.evidence import database_now
-from prefs.engine.states import State
+from prefs.engine.states import SOUND, State
 from prefs.engine.switches import SwitchRefused
 from prefs.models import AuditEntry
 from prefs.routing import DUAL_WRITE, READ_TABLES, Route
@@ -44,13 +44,7 @@ def test_a_transition_and_its_end_are_recorded_with_everything(site: str) -> Non
         assert entry.session == session()
         assert began < entry.recorded_at < database_now(ALIAS)
     gates = {gate["gate"]: gate for gate in taken.figures["gates"]}
-    assert set(gates) == {
-        "tables_intact",
-        "triggers_intact",
-        "read_committed",
-        "durable_commits",
-        "no_logical_apply",
-    }
+    assert set(gates) == set(SOUND)
     assert all(gate["met"] and gate["found"] for gate in gates.values())
     assert settled.figures["seconds"] >= 0
 
@@ -63,7 +57,7 @@ def test_a_refusal_is_recorded_with_the_gates_it_met(site: str) -> None:
     assert (entry.subject, entry.reason) == ("advance to the next state", "too early")
     assert "nothing was changed. Unmet:\n  verified: no verification" in entry.figures["why"]
     met = {gate["gate"]: gate["met"] for gate in entry.figures["gates"]}
-    assert met == {"triggers_intact": True, "verified": False}
+    assert met == dict.fromkeys((*SOUND, "site_triggers"), True) | {"verified": False}
 
 
 def test_what_is_refused_before_any_gate_is_recorded_too(site: str) -> None:

@@ -17,12 +17,12 @@ from prefs.models import UserPreferences
 from prefs.routing import Route
 from prefs.sql.trigger_functions import CAPTURE, GUARD_SWITCH, TURNING
 from prefs.sql.writes import is_marked, is_not_marked
-from tests.prefs.triggers.raw import AFTER, BEFORE, refused, update_at_once
+from tests.prefs.triggers.raw import AFTER, BEFORE, insert, refused, update_at_once
 from tests.prefs.triggers.sessions import (
     role_of_the_users_table,
     tables_of_its_own_with_our_names,
 )
-from tests.support import scratch, stores
+from tests.support import scratch, site_triggers, stores
 from tests.support.altered import alter_function, alter_trigger
 from tests.support.places import EnterRoute
 from tests.support.sessions import PATIENCE, second_session, waits_behind_us
@@ -31,37 +31,80 @@ from tests.support.tampering import turn
 
 MARKED = is_marked()
 ANY_MARK = "coalesce(current_setting('prefs.writing', true), '') <> ''"
-CLEAR = ("PERFORM set_config('prefs.writing', '', true);", "")
+RESTORE = ("PERFORM set_config('prefs.writing', coalesce(mark, ''), true);", "")
+# Whether the mark is of this time, however deep in triggers it was made.
+OF_THIS_TIME = "coalesce(starts_with(mark, concat(statement_timestamp(), ' ')), false)"
 
 
 @pytest.mark.django_db
 def test_compared_by_jsonb_equality_another_look_of_a_number_is_lost(in_route: EnterRoute) -> None:
     user = stores.insert_user(in_route(Place.BLOB_MIRRORED), '{"n": 1}')
-    compared = 'record_image_eq(ROW(old."preferences"), ROW(new."preferences"))'
+    compared = 'record_image_eq(ROW(old."id", old."preferences"), ROW(new."id", new."preferences"))'
     alter_trigger("prefs_capture_update", compared, "old.preferences = new.preferences")
     query("UPDATE accounts_user SET preferences = '{\"n\": 1.0}'")
     assert (stores.blob_text(user), stores.tables_text(user)) == ('{"n": 1.0}', '{"n": 1}')
 
 
 @pytest.mark.django_db
-def test_with_the_mark_left_standing_only_the_first_of_many_rows_is_captured(
+def test_with_a_mark_of_the_time_alone_only_the_first_of_many_rows_is_captured(
     mirrored_place: Place,
 ) -> None:
     users = stores.insert_users(mirrored_place, [BEFORE] * 3)
-    alter_function(CAPTURE, CLEAR)
+    alter_function(CAPTURE, RESTORE, (MARKED, OF_THIS_TIME))
     update_at_once(users)
     assert sorted(stores.differ(user) for user in users) == [False, True, True]
 
 
 @pytest.mark.django_db
-def test_with_the_mark_left_standing_a_raw_write_sent_along_parts_the_stores(
+def test_with_a_mark_of_the_time_alone_a_trigger_beside_our_write_parts_the_stores(
     in_route: EnterRoute,
 ) -> None:
-    user = stores.insert_user(in_route(Place.BLOB_MIRRORED), BEFORE)
-    alter_function(CAPTURE, CLEAR)
-    update = f"UPDATE accounts_user SET preferences = '{AFTER}'"
-    query(f"DO $block$ BEGIN {update}; UPDATE user_preferences SET theme = NULL; END $block$")
+    """Case B2."""
+    user = stores.insert_user(in_route(Place.TABLES_MIRRORED), BEFORE)
+    site_triggers.after_row("z_site", "stamps")
+    alter_function(CAPTURE, (MARKED, OF_THIS_TIME))
+    UserPreferences.objects.merge(user, {"theme": "dark"})
     assert stores.differ(user)
+
+
+@pytest.mark.django_db
+def test_with_the_mark_left_standing_a_trigger_s_raw_write_of_a_typed_row_goes_through(
+    in_route: EnterRoute,
+) -> None:
+    """Case B2: what it sends is as deep as what capture sent."""
+    user = stores.insert_user(in_route(Place.BLOB_MIRRORED), BEFORE)
+    site_triggers.create(
+        "z_site",
+        "AFTER UPDATE OF preferences ON accounts_user FOR EACH ROW",
+        "UPDATE user_preferences SET theme = NULL;",
+    )
+    alter_function(CAPTURE, RESTORE)
+    update_at_once([user])
+    assert stores.differ(user)
+
+
+@pytest.mark.django_db
+def test_taking_the_value_it_was_called_with_it_mirrors_what_is_not_stored(
+    in_route: EnterRoute,
+) -> None:
+    """Case B2."""
+    user = stores.insert_user(in_route(Place.BLOB_MIRRORED), BEFORE)
+    site_triggers.after_row("a_site", "stamps")
+    alter_function(CAPTURE, site_triggers.CALLED_WITH)
+    update_at_once([user])
+    assert stores.differ(user)
+
+
+@pytest.mark.django_db
+def test_deaf_to_a_new_key_it_leaves_a_user_whom_a_trigger_moved_without_typed_rows(
+    in_route: EnterRoute,
+) -> None:
+    """Case B2."""
+    in_route(Place.BLOB_MIRRORED)
+    site_triggers.after_row("a_site", "moves the key", "INSERT")
+    alter_trigger("prefs_capture_update", 'new."id"', 'old."id"')
+    insert()
+    assert [stores.differ(key) for (key,) in query("SELECT id FROM accounts_user")] == [True] * 3
 
 
 @pytest.mark.django_db
@@ -98,7 +141,7 @@ def test_without_a_look_at_what_was_replaced_a_stale_blob_overwrites_the_tables(
 ) -> None:
     user = stores.insert_user(in_route(Place.TABLES_MIRRORED), '{"theme": "dark"}')
     stores.fill_blob(user, "{}")
-    alter_function(CAPTURE, ("IF NOT record_image_eq(", "IF false AND NOT record_image_eq("))
+    alter_function(CAPTURE, ("behind := NOT record", "behind := false AND NOT record"))
     query('UPDATE accounts_user SET preferences = preferences || \'{"language": "de"}\'')
     assert UserPreferences.objects.document(user) == {"language": "de"}
 

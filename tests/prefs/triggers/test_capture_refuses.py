@@ -67,6 +67,8 @@ def test_at_another_isolation_level_no_blob_is_written(site: str, route: str, le
     with transaction.atomic():
         query(f"SET TRANSACTION ISOLATION LEVEL {level}")
         query("UPDATE accounts_user SET last_name = 'x', preferences = preferences")
+        query("UPDATE accounts_user SET id = id + 1000000")
+        query("UPDATE accounts_user SET id = id - 1000000")
     assert steps.rows("SELECT last_name, count(*) FROM accounts_user GROUP BY 1") == [("x", 1)]
     assert stores.primary_text(place, user) == stores.as_jsonb(BEFORE)
 
