@@ -19,7 +19,7 @@ from django.db import DatabaseError, connections, transaction
 
 from prefs.clock import Clock
 from prefs.conf import Settings
-from prefs.ddl import LOCK_NOT_AVAILABLE, sqlstate
+from prefs.ddl import LOCK_NOT_AVAILABLE, Tries, sqlstate
 from prefs.engine.leases import Holding, LeaseLost, Tally, close
 from prefs.engine.pace import Pace
 from prefs.mapping import BLOB_COLUMN
@@ -115,6 +115,16 @@ class Control:
     target: float = 0.025
     max_rate: int | None = None
     drain_timeout: float | None = None
+
+    def tries(self, settings: Settings) -> Tries:
+        """How DDL tries for its locks."""
+        return Tries(
+            longest=settings.ddl_lock_timeout,
+            patience=settings.lock_patience,
+            clock=self.clock,
+            notice=self.notice,
+            stopped=self.stopped,
+        )
 
 
 # Takes a cursor in the batch's transaction, and the key range (after, up to] of the batch.

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from django.db import connections
 from waffle import get_waffle_switch_model
 
+from prefs.blockers import Blocker
 from prefs.conf import Settings
-from prefs.engine import flips, quarantine, transitions
+from prefs.engine import quarantine, transitions
 from prefs.engine.archive import Archive, NoArchive, recorded
 from prefs.engine.integrity import Problem, problems
 from prefs.engine.states import (
@@ -36,7 +37,7 @@ class Status:
     copied: int
     problems: tuple[Problem, ...]
     unsettled: Transition | None
-    waits_for: tuple[flips.Blocker, ...]
+    waits_for: tuple[Blocker, ...]
     plans: tuple[transitions.Plan, ...]
     verification: Run | None
     quarantined: dict[str, int]

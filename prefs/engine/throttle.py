@@ -11,7 +11,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
 
@@ -32,7 +31,7 @@ class Throttle:
 
     def __init__(self, alias: str, settings: Settings) -> None:
         self._alias = alias
-        self._thresholds = {name: _checked(name, getattr(settings, name)) for name in _NAMES}
+        self._thresholds = {name: getattr(settings, name) for name in _NAMES}
         self._own: Callable[[str], str] | None = None
         if settings.throttle_callable:
             self._own = import_string(settings.throttle_callable)
@@ -52,28 +51,13 @@ class Throttle:
 
     def _weigh(self, name: str, value: float) -> None:
         limits = self._thresholds[name]
-        if limits is None:
+        if not limits:
             return
         pause, resume = limits
         if value >= pause:
             self._waiting.add(name)
         elif value <= resume:
             self._waiting.discard(name)
-
-
-def _checked(name: str, limits: tuple[float, ...]) -> tuple[float, float] | None:
-    if not limits:
-        return None
-    try:
-        pause, resume = (float(limit) for limit in limits)
-    except (TypeError, ValueError):
-        pause, resume = 0.0, 1.0
-    if not 0 <= resume < pause:
-        raise ImproperlyConfigured(
-            f"PREFS_{name.upper()} is {limits!r}; expected two numbers, where to wait and the"
-            " lower one where to go on, such as (10, 5), or () for no such throttle."
-        )
-    return pause, resume
 
 
 class Watch:

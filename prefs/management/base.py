@@ -19,7 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connect
 
 from prefs import conf
 from prefs.codec import InvalidDocument
-from prefs.ddl import LOCK_NOT_AVAILABLE, LockNotObtained, sqlstate
+from prefs.ddl import LOCK_NOT_AVAILABLE, LockNotObtained, TriesStopped, sqlstate
 from prefs.engine.archive import ArchiveKept, NoArchive
 from prefs.engine.archiving import ArchiveStale
 from prefs.engine.audit import Signature
@@ -89,7 +89,11 @@ class Stop:
 
     def status(self, run: Run) -> int:
         """The exit status of a run: by its signal where it was left before its end, else 0."""
-        return 0 if run.status == Run.Status.DONE else 128 + (self.signal or signal.SIGINT)
+        return 0 if run.status == Run.Status.DONE else self.left()
+
+    def left(self) -> int:
+        """The exit status of what was left before its end, by its signal or by an order."""
+        return 128 + (self.signal or signal.SIGINT)
 
     @contextlib.contextmanager
     def listening(self, stderr: OutputWrapper) -> Iterator[None]:
@@ -127,10 +131,13 @@ class PrefsCommand(BaseCommand, abc.ABC):
         self.alias: str = options["database"]
         self.as_json: bool = options["json"]
         self.verbosity: int = options["verbosity"]
+        self.stop = Stop()
         try:
             result, lines, status = self.run(options)
         except tuple(_STATUS) as error:
             self._fail(str(error), _STATUS[type(error)], error)
+        except TriesStopped as error:
+            self._fail(str(error), self.stop.left(), error)
         except DatabaseError as error:
             told = self._explained(error)
             if not told:
@@ -185,6 +192,7 @@ class PrefsCommand(BaseCommand, abc.ABC):
 
     def control(self, stop: Stop, **more: Any) -> Control:
         """How a run of this command tells and is stopped."""
+        self.stop = stop
         self.progress = ProgressLine(self.stderr, self.verbosity)
         return Control(progress=self.progress, notice=self.say, stopped=stop, **more)
 
@@ -226,14 +234,14 @@ class PrefsCommand(BaseCommand, abc.ABC):
 
 
 def positive(text: str) -> int:
-    """An argument that is a whole number of at least 1."""
+    """An argument that is a whole number of at least 1, and fits the record of a run."""
     value = int(text)
-    if value < 1:
+    if not 1 <= value < 2**31:
         raise ValueError
     return value
 
 
-positive.__name__ = "number of at least 1"
+positive.__name__ = "number from 1 to 2147483647"
 
 
 def seconds(text: str) -> float:

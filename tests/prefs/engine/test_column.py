@@ -154,7 +154,7 @@ def test_while_a_restore_is_open_nothing_else_begins(site: str) -> None:
         verify_all,
         lambda: backfill(ALIAS, Direction.REVERSE, SOON, Control()),
         lambda: flip(on, ALIAS, SOON, TESTER),
-        lambda: drop(off, ALIAS, SOON, TESTER, FakeClock()),
+        lambda: drop(off, ALIAS, SOON, TESTER, Control()),
     ):
         with pytest.raises(OpenTransition, match=r"dropped to mirror_off .* has not settled"):
             work()
