@@ -86,7 +86,8 @@ def add(
 ) -> Transition:
     """Add the column again with its default; the transition stays open until it is filled.
 
-    A constant default is a change of the catalogue alone. Takes ACCESS EXCLUSIVE on the
+    Those who are there hold NULL until then, whatever the default. A change of the catalogue
+    alone: no row is written. Takes ACCESS EXCLUSIVE on the
     users table for a moment.
     """
     n = names()
@@ -97,8 +98,12 @@ def add(
         if dropped is None:
             raise DefinitionLost
         made = dropped.figures["column"]
-        default = f" DEFAULT {made['default']}" if made["default"] else ""
-        _execute(alias, f"ALTER TABLE {n.users} ADD COLUMN {n.blob} {made['type']}{default}")
+        _execute(alias, f"ALTER TABLE {n.users} ADD COLUMN {n.blob} {made['type']}")
+        if made["default"]:
+            # Apart, for a volatile one would write every user anew under the lock. Nobody is
+            # inserted before both are there, and those who are there wait for the fill.
+            default = f"ALTER COLUMN {n.blob} SET DEFAULT {made['default']}"
+            _execute(alias, f"ALTER TABLE {n.users} {default}")
         if made["comment"]:
             # DDL takes no parameters, which server-side binding would send apart.
             comment = literal(made["comment"])
