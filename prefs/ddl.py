@@ -177,6 +177,8 @@ def locked(
                 first()
                 with connection.cursor() as cursor:
                     cursor.execute(timeout_statement(tried.length))
+                    # It waits no longer than that; what it does then, it does to the end.
+                    cursor.execute("SET LOCAL statement_timeout = 0")
                 return work()
         except OperationalError as error:
             if sqlstate(error) != LOCK_NOT_AVAILABLE:

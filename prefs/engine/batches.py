@@ -51,7 +51,8 @@ class ColumnGone(RuntimeError):
 def blob_was_gone(error: DatabaseError) -> bool:
     """Whether a statement failed because the blob's column was dropped; it may be back by now."""
     said = getattr(getattr(error.__cause__, "diag", None), "message_primary", None) or ""
-    gone = re.search(rf"\b{BLOB_COLUMN}\b", said) is not None
+    # The name stands in it in every language, but not always with a space beside it.
+    gone = re.search(rf"\b{re.escape(BLOB_COLUMN)}\b", said, re.ASCII) is not None
     return gone and sqlstate(error) == _UNDEFINED_COLUMN
 
 

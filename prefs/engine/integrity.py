@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 
 from prefs.engine.states import (
     State,
@@ -159,6 +159,7 @@ def _has_column(alias: str) -> bool:
 
 
 def _rows(alias: str, statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connections[alias].cursor() as cursor:
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        cursor.execute(installed.plain_printing())
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())

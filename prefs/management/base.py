@@ -44,6 +44,12 @@ from prefs.routing import MissingSwitch
 
 ATTENTION = 3
 _UNDEFINED_TABLE = "42P01"
+_ENDED = {
+    "25006": "This session may only read: it is at a replica, or default_transaction_read_only is"
+    " on for its role or database. Give the command the primary, and a role that may write.",
+    "57014": "A statement was canceled by another session, or by the statement_timeout of this"
+    " role: lift that for the role that runs this.",
+}
 _REFUSED = 4
 _HELD = 5
 _STATUS: dict[type[Exception], int] = {
@@ -183,6 +189,8 @@ class PrefsCommand(BaseCommand, abc.ABC):
                 "A row stayed locked by another session, and nothing waits long for one; what"
                 " was not committed is undone. Run this command again."
             )
+        if state in _ENDED:
+            return f"{_ENDED[state]} What was not committed is undone. Then run this command again."
         if state == _UNDEFINED_TABLE:
             return (
                 f"The database {self.alias!r} lacks a table ({what.splitlines()[0]}). Run"

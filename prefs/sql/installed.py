@@ -124,6 +124,11 @@ def actual_objects() -> str:
     OR %(table)s::regclass IN (tgrelid, tgconstrrelid) AND tgisinternal AND tgenabled <> 'O'"""
 
 
+def plain_printing() -> str:
+    """Have the catalogs printed, in this transaction, as `expected_objects` has them."""
+    return "SET LOCAL quote_all_identifiers = off"
+
+
 def installed_triggers() -> str:
     """Triggers of ours, or named like ours, on `tables`: (table, name, definition, enabled)."""
     return """SELECT c.relname, t.tgname, replace(pg_get_triggerdef(t.oid, true), '"', ''),

@@ -117,7 +117,7 @@ def test_copying_names_the_switches_and_copies_nothing_over_a_primary(first: boo
 
 
 @pytest.mark.parametrize(
-    ("text", "literal"), [("", "''"), ("a'b", "'a''b'"), ("\\", "'\\'"), ("''", "''''''")]
+    ("text", "literal"), [("", "''"), ("a'b", "'a''b'"), ("\\", "E'\\\\'"), ("''", "''''''")]
 )
 def test_literals_are_quoted(text: str, literal: str) -> None:
     assert expressions.literal(text) == literal
