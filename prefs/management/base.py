@@ -20,6 +20,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connect
 from prefs import conf
 from prefs.codec import InvalidDocument
 from prefs.ddl import LOCK_NOT_AVAILABLE, LockNotObtained, TriesStopped, sqlstate
+from prefs.engine.acceptance import NotAccepted, NothingToAccept
 from prefs.engine.archive import ArchiveKept, NoArchive
 from prefs.engine.archiving import ArchiveStale
 from prefs.engine.audit import Signature
@@ -66,6 +67,8 @@ _STATUS: dict[type[Exception], int] = {
     RunHeld: _HELD,
     LeaseLost: _HELD,
     NotJson: 2,
+    NothingToAccept: 1,
+    NotAccepted: 1,
     Unfit: 2,
     UnsupportedIsolation: 1,
     MissingSwitch: 1,

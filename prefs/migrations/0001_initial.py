@@ -22,6 +22,21 @@ class Migration(migrations.Migration):
     operations = [
         BoundedLocks(),
         migrations.CreateModel(
+            name="AcceptedQuarantine",
+            fields=[
+                ("leaf", models.TextField(primary_key=True, serialize=False)),
+                ("users", models.BigIntegerField()),
+                ("reason", models.TextField()),
+                ("actor", models.TextField()),
+                ("accepted_at", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name": "accepted quarantine",
+                "verbose_name_plural": "accepted quarantine",
+                "db_table": "prefs_accepted",
+            },
+        ),
+        migrations.CreateModel(
             name="ArchiveDeparture",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
@@ -69,6 +84,7 @@ class Migration(migrations.Migration):
                             ("repair", "mirror repaired"),
                             ("correction", "quarantined leaves corrected"),
                             ("archive", "archive made or removed"),
+                            ("quarantine", "quarantine accepted or not"),
                         ]
                     ),
                 ),

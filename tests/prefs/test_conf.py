@@ -130,9 +130,9 @@ def test_zero_stays_where_it_means_something() -> None:
 
 def test_the_system_check_names_a_setting_that_is_wrong() -> None:
     """Case B11: before any command acts on it."""
-    assert settings_are_right() == []
+    assert settings_are_right(databases=["default"]) == []
     with override_settings(PREFS_DDL_LOCK_TIMEOUT=timedelta(0)):
-        [found] = settings_are_right()
+        [found] = settings_are_right(databases=["default"])
     assert (found.id, found.msg.split(";")[0]) == (
         "prefs.E009",
         "PREFS_DDL_LOCK_TIMEOUT is datetime.timedelta(0)",
