@@ -27,6 +27,7 @@ _LIMITS: dict[str, tuple[Any, Any]] = {
     "max_document_bytes": (2, 2**30 - 1),
     "archive_max_bytes": (0, 2**63 - 1),
     "lease": (_SHORTEST, timedelta(days=1)),
+    "throttle_patience": (timedelta(seconds=1), timedelta(hours=1)),
     "ddl_lock_timeout": (_SHORTEST, timedelta(minutes=1)),
 }
 
@@ -82,6 +83,9 @@ class Settings:
 
     throttle_oldest_transaction: tuple[float, ...] = (3600, 3000)
     """Age in seconds of the oldest transaction: where to wait, and where to go on."""
+
+    throttle_patience: timedelta = timedelta(seconds=60)
+    """How long one look at what to wait for may take, the site's own function included."""
 
     throttle_callable: str = ""
     """Dotted path of a function that takes a database alias and says why to wait, or ''."""

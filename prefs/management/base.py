@@ -35,7 +35,7 @@ from prefs.engine.quarantine import NotJson
 from prefs.engine.repair import PrimaryMoved
 from prefs.engine.seeding import NotSeedable
 from prefs.engine.states import OutOfOrder, UnknownState
-from prefs.engine.throttle import Watch
+from prefs.engine.throttle import ThrottleSilent, Watch
 from prefs.management.progress import ProgressLine
 from prefs.managers import UnsupportedIsolation
 from prefs.models import Run
@@ -76,6 +76,7 @@ _STATUS: dict[type[Exception], int] = {
     DefinitionLost: 1,
     NoArchive: 1,
     LockUnavailable: 1,
+    ThrottleSilent: 1,
     UserRefused: 1,
     NoOpenRun: 1,
     LockNotObtained: 1,
@@ -210,8 +211,11 @@ class PrefsCommand(BaseCommand, abc.ABC):
     @contextlib.contextmanager
     def working(self, stop: Stop, **more: Any) -> Iterator[Control]:
         """The same for work in batches: signals stop it, and the throttle holds it back."""
-        with stop.listening(self.stderr), Watch(self.alias, conf.current()) as throttle:
+        with stop.listening(self.stderr), self._watch() as throttle:
             yield self.control(stop, throttle=throttle, **more)
+
+    def _watch(self) -> Watch:
+        return Watch(self.alias, conf.current(), notice=self.say)
 
     def say(self, text: str) -> None:
         """A line of progress, unless -v 0 asks for none."""
