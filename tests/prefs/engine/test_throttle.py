@@ -340,7 +340,7 @@ def test_a_look_that_does_not_end_ends_the_run_which_resumes(site: str, blocked:
     notices: list[str] = []
     with (
         Watch(ALIAS, settings, notice=notices.append) as watch,
-        pytest.raises(ThrottleSilent, match="has ended for 1 s .PREFS_THROTTLE_PATIENCE.: "),
+        pytest.raises(ThrottleSilent, match=r"has ended for 1 s \(PREFS_THROTTLE_PATIENCE\): "),
     ):
         backfill(ALIAS, Direction.FORWARD, settings, Control(throttle=watch), workers=3)
     assert notices == ["A look at what to wait for has not ended, and was left to itself."]
