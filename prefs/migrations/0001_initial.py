@@ -103,6 +103,29 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Migration",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+            ],
+            options={
+                "permissions": (
+                    ("view_migration", "Can view the preferences migration"),
+                    ("operate_migration", "Can run and correct in the preferences migration"),
+                    ("advance_migration", "Can take transitions of the preferences migration"),
+                    ("contract_migration", "Can drop the column and remove the archive"),
+                    ("view_documents", "Can view anyone's preferences"),
+                    ("change_documents", "Can change anyone's preferences"),
+                ),
+                "managed": False,
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
             name="Transition",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),

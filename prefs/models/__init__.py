@@ -7,6 +7,7 @@ from prefs.models.history import (
     AuditEntry,
     Transition,
 )
+from prefs.models.permissions import Migration
 from prefs.models.preferences import NotificationPreferences, UserPreferences
 from prefs.models.runs import Lease, Range, Run
 
@@ -16,6 +17,7 @@ __all__ = [
     "ArchivedPreferences",
     "AuditEntry",
     "Lease",
+    "Migration",
     "NotificationPreferences",
     "Range",
     "Run",
