@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
-from django.db import transaction
+from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from waffle import get_waffle_switch_model
 
@@ -15,9 +15,11 @@ from waffle import get_waffle_switch_model
 from waffle.admin import SwitchAdmin
 
 from prefs.engine.audit import Signature, acting_as
+from prefs.engine.permission import asking_for
+from prefs.engine.states import UnknownState, current_state
 from prefs.engine.switches import SwitchRefused
 from prefs.models import AuditEntry
-from prefs.routing import SWITCHES
+from prefs.routing import SWITCHES, MissingSwitch
 
 if TYPE_CHECKING:
     AuditAdmin = admin.ModelAdmin[AuditEntry]
@@ -47,12 +49,24 @@ class GuardedSwitchAdmin(SwitchAdmin):
 
     def _guarded(self, request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpResponse:
         signature = Signature(actor=request.user.get_username(), program="admin")
+        before = self._state()
         try:
-            with acting_as(signature), transaction.atomic():
-                return view()
+            with acting_as(signature), asking_for(lambda: request.user), transaction.atomic():
+                answer = view()
         except SwitchRefused as error:
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+        if (after := self._state()) != before:
+            self.message_user(request, f"The state of the migration is {after} now.")
+        return answer
+
+    @staticmethod
+    def _state() -> str:
+        """The state, or nothing where a switch is missing or contradicts the column."""
+        try:
+            return str(current_state(router.db_for_write(Switch)))
+        except (MissingSwitch, UnknownState):
+            return ""
 
 
 @admin.register(AuditEntry)

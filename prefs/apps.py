@@ -19,6 +19,7 @@ class PrefsConfig(AppConfig):
         from prefs.checks import (
             mapping_matches_models,
             sessions_are_named,
+            settings_are_right,
             users_store_their_preferences,
         )
         from prefs.engine.checks import installation_is_intact
@@ -29,6 +30,7 @@ class PrefsConfig(AppConfig):
         checks.register(mapping_matches_models, checks.Tags.models)
         checks.register(users_store_their_preferences, checks.Tags.models)
         checks.register(sessions_are_named, checks.Tags.security)
+        checks.register(settings_are_right, checks.Tags.database)
         checks.register(installation_is_intact, checks.Tags.database)
         pre_save.connect(turn_by_protocol, sender=get_waffle_switch_model())
         pre_delete.connect(refuse_deletion, sender=get_waffle_switch_model())

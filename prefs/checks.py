@@ -9,6 +9,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
 from prefs import conf
@@ -99,6 +100,24 @@ def users_store_their_preferences(
         )
         for hint in missing
     ]
+
+
+def settings_are_right(
+    app_configs: Sequence[AppConfig] | None = None,
+    databases: Sequence[str] | None = None,
+    **kwargs: Any,
+) -> list[checks.CheckMessage]:
+    """prefs.E009: a PREFS_ setting whose value would do harm, or nothing.
+
+    Asked with a database alone, as by `migrate`: a command of ours says so itself.
+    """
+    if not databases:
+        return []
+    try:
+        conf.current()
+    except ImproperlyConfigured as error:
+        return [checks.Error(str(error), id="prefs.E009")]
+    return []
 
 
 def sessions_are_named(

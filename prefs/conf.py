@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import Field, dataclass, fields
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,23 @@ from django.core.exceptions import ImproperlyConfigured
 # Sessions with this application_name, or one that begins with it and a space, are of this
 # release; a gate takes every other for a possible writer of the previous one.
 APPLICATION_NAME = "prefs"
+
+# PostgreSQL rounds a lock_timeout to milliseconds, and takes 0 for one without end.
+_SHORTEST = timedelta(milliseconds=1)
+# Further ahead no date can be told, and no interval stored.
+_LONGEST = timedelta(days=36_500)
+_MOST = 2**31 - 1
+
+# Settings that take less than durations and numbers do: (least, most), None for as they do.
+_LIMITS: dict[str, tuple[Any, Any]] = {
+    "verification_ttl": (timedelta(seconds=1), None),
+    # The shortest document is {}, and PostgreSQL holds no text of a gigabyte.
+    "max_document_bytes": (2, 2**30 - 1),
+    "archive_max_bytes": (0, 2**63 - 1),
+    "lease": (_SHORTEST, timedelta(days=1)),
+    "throttle_patience": (timedelta(seconds=1), timedelta(hours=1)),
+    "ddl_lock_timeout": (_SHORTEST, timedelta(minutes=1)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +72,7 @@ class Settings:
     lock_patience: timedelta = timedelta(seconds=120)
     """How long one batch, or one piece of DDL, keeps trying for a lock it does not get."""
 
-    ddl_lock_timeout: timedelta = timedelta(milliseconds=250)
+    ddl_lock_timeout: timedelta = timedelta(milliseconds=500)
     """How long one try at a table lock may hold up the queue behind it."""
 
     throttle_replication_lag: tuple[float, ...] = (10, 5)
@@ -69,6 +87,9 @@ class Settings:
     throttle_oldest_transaction: tuple[float, ...] = (3600, 3000)
     """Age in seconds of the oldest transaction: where to wait, and where to go on."""
 
+    throttle_patience: timedelta = timedelta(seconds=60)
+    """How long one look at what to wait for may take, the site's own function included."""
+
     throttle_callable: str = ""
     """Dotted path of a function that takes a database alias and says why to wait, or ''."""
 
@@ -76,24 +97,52 @@ class Settings:
 def current() -> Settings:
     """The settings of this process.
 
-    Raises ImproperlyConfigured, naming the setting and its value, where one has a wrong type.
+    Raises ImproperlyConfigured, naming the setting and its value, where one has a wrong type or
+    a value that would do harm or nothing at all.
     """
     given: dict[str, Any] = {}
     for item in fields(Settings):
         name = f"PREFS_{item.name.upper()}"
         if hasattr(django_settings, name):
-            given[item.name] = _checked(name, getattr(django_settings, name), item.default)
+            value = getattr(django_settings, name)
+            value = tuple(value) if isinstance(value, list) else value
+            if expected := _expected(item, value):
+                raise ImproperlyConfigured(
+                    f"{name} is {value!r}; expected {expected}, such as {item.default!r}."
+                )
+            given[item.name] = value
     return Settings(**given)
 
 
-def _checked(name: str, value: object, default: object) -> object:
-    if isinstance(default, tuple) and isinstance(value, list | tuple):
-        value = tuple(value)
-    amount = value.total_seconds() if isinstance(value, timedelta) else value
-    negative = isinstance(amount, int | float) and amount < 0
-    if isinstance(value, bool) or not isinstance(value, type(default)) or negative:
-        raise ImproperlyConfigured(
-            f"{name} is {value!r}; expected a {type(default).__name__} that is not negative,"
-            f" such as {default!r}."
-        )
-    return value
+def _expected(item: Field[Any], value: Any) -> str:
+    """What was expected of a setting in the place of `value`, or nothing where it is right."""
+    default: Any = item.default
+    kind = type(default).__name__
+    if isinstance(value, bool) or not isinstance(value, type(default)):
+        return f"a {kind}"
+    if isinstance(default, tuple):
+        pair = item.name.startswith("throttle_")
+        return _expected_pair(value) if pair else _expected_names(value)
+    if not isinstance(default, int | timedelta):
+        return ""
+    least, most = _LIMITS.get(item.name, (None, None))
+    least = type(default)(0) if least is None else least
+    most = most or (_MOST if isinstance(default, int) else _LONGEST)
+    return "" if least <= value <= most else f"a {kind} from {least} to {most}"
+
+
+def _expected_pair(value: tuple[Any, ...]) -> str:
+    """The same for the two figures of a throttle, or none."""
+    figures = [x for x in value if isinstance(x, int | float) and not isinstance(x, bool)]
+    right = len(figures) == len(value) == 2 and all(map(math.isfinite, figures))
+    if not value or (right and 0 <= figures[1] < figures[0]):
+        return ""
+    return (
+        "two finite numbers, where to wait and the lower one where to go on (or () for no such"
+        " throttle)"
+    )
+
+
+def _expected_names(value: tuple[Any, ...]) -> str:
+    """The same for names. An empty one would be that of every session without a name."""
+    return "" if all(isinstance(x, str) and x for x in value) else "a tuple of names, none empty"

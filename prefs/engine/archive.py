@@ -13,7 +13,6 @@ from typing import Any
 from django.db import connections
 
 from prefs import ddl
-from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.engine import audit
 from prefs.engine.batches import Control, Progress
@@ -22,6 +21,7 @@ from prefs.engine.flips import lock_transitions
 from prefs.engine.sight import seeing_everybody
 from prefs.models import Run, Transition
 from prefs.sql import archive
+from prefs.sql.names import ARCHIVE_TABLE
 
 _LISTED = 20
 
@@ -168,11 +168,11 @@ def removable(alias: str, settings: Settings) -> Archive:
     return made
 
 
-def remove(alias: str, settings: Settings, signature: audit.Signature, clock: Clock) -> Archive:
+def remove(alias: str, settings: Settings, signature: audit.Signature, control: Control) -> Archive:
     """Remove the archive, its departures as well, and put it on record. Returns what it was.
 
     Takes the advisory lock of transitions and ACCESS EXCLUSIVE on the archive, for a moment.
-    Raises NoArchive, ArchiveKept and LockNotObtained.
+    Raises NoArchive, ArchiveKept, LockNotObtained and TriesStopped.
     """
 
     def work() -> Archive:
@@ -187,5 +187,10 @@ def remove(alias: str, settings: Settings, signature: audit.Signature, clock: Cl
         audit.record(alias, event, "archive removed", signature, **made.figures())
         return made
 
-    connection = connections[alias]
-    return ddl.locked(connection, "remove the archive", work, settings=settings, clock=clock)
+    return ddl.locked(
+        connections[alias],
+        "remove the archive",
+        work,
+        control.tries(settings),
+        wanted=ddl.Wanted(tables=(ARCHIVE_TABLE,)),
+    )

@@ -26,6 +26,7 @@ from prefs.engine.repair import count_users
 from prefs.engine.states import Edge
 from prefs.models import Run, Transition
 from prefs.sql import archive
+from prefs.sql.names import ARCHIVE_TABLE
 
 
 class ArchiveInterrupted(RuntimeError):
@@ -72,7 +73,7 @@ def drop_archived(
         def vouch() -> dict[str, Any]:
             return _vouch(run, made, alias, signature)
 
-        taken.append(column.drop(edge, alias, settings, signature, control.clock, vouch=vouch))
+        taken.append(column.drop(edge, alias, settings, signature, control, vouch=vouch))
         return True
 
     guarded(run, alias, work)
@@ -123,8 +124,13 @@ def _empty(run: Run, alias: str, settings: Settings, control: Control) -> None:
         with connections[alias].cursor() as cursor:
             cursor.execute(archive.empty())
 
-    connection = connections[alias]
-    ddl.locked(connection, "empty the archive", work, settings=settings, clock=control.clock)
+    ddl.locked(
+        connections[alias],
+        "empty the archive",
+        work,
+        control.tries(settings),
+        wanted=ddl.Wanted(tables=(ARCHIVE_TABLE,)),
+    )
 
 
 def _batch(cursor: Any, after: Any, upto: Any) -> Tally:

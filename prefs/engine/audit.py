@@ -69,6 +69,11 @@ def signature_here() -> Signature:
     return _acting.get() or Signature()
 
 
+def is_signed() -> bool:
+    """Whether `acting_as` has set a signature."""
+    return _acting.get() is not None
+
+
 def record(
     alias: str, event: AuditEntry.Event, subject: str, signature: Signature, **figures: Any
 ) -> None:

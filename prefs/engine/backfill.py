@@ -17,7 +17,7 @@ from typing import Any
 from django.db import ProgrammingError
 
 from prefs.conf import Settings
-from prefs.ddl import LockNotObtained
+from prefs.ddl import LockNotObtained, TriesStopped
 from prefs.engine import keys, transitions
 from prefs.engine.batches import Batch, ColumnGone, Control, blob_was_gone
 from prefs.engine.evidence import database_now
@@ -168,8 +168,8 @@ def backfill(
 
 def _put_keys_aside(alias: str, settings: Settings, control: Control) -> None:
     try:
-        keys.put_aside(alias, settings, control.clock)
-    except LockNotObtained as error:
+        keys.put_aside(alias, settings, control)
+    except (LockNotObtained, TriesStopped) as error:
         control.notice(f"{error} The foreign keys stay, and the copy takes longer.")
 
 
@@ -187,10 +187,10 @@ def _job(alias: str, direction: Direction, users: int, settings: Settings, contr
         copied = phase != Run.Phase.CATCH_UP and current_state(alias).route.mirrored
         return Run.Phase.CATCH_UP if copied else None
 
-    def put_keys_back() -> None:
-        keys.put_back(alias, settings, control.clock)
+    def put_keys_back() -> bool:
+        return keys.put_back(alias, settings, control)
 
-    chores: dict[str, Callable[[], None]] = {Run.Phase.KEYS: put_keys_back}
+    chores: dict[str, Callable[[], bool]] = {Run.Phase.KEYS: put_keys_back}
     return Job(
         batch=batch,
         next_phase=next_phase,

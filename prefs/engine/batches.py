@@ -19,7 +19,7 @@ from django.db import DatabaseError, connections, transaction
 
 from prefs.clock import Clock
 from prefs.conf import Settings
-from prefs.ddl import LOCK_NOT_AVAILABLE, sqlstate
+from prefs.ddl import LOCK_NOT_AVAILABLE, Tries, sqlstate
 from prefs.engine.leases import Holding, LeaseLost, Tally, close
 from prefs.engine.pace import Pace
 from prefs.engine.sight import seeing_everybody
@@ -52,7 +52,8 @@ class ColumnGone(RuntimeError):
 def blob_was_gone(error: DatabaseError) -> bool:
     """Whether a statement failed because the blob's column was dropped; it may be back by now."""
     said = getattr(getattr(error.__cause__, "diag", None), "message_primary", None) or ""
-    gone = re.search(rf"\b{BLOB_COLUMN}\b", said) is not None
+    # The name stands in it in every language, but not always with a space beside it.
+    gone = re.search(rf"\b{re.escape(BLOB_COLUMN)}\b", said, re.ASCII) is not None
     return gone and sqlstate(error) == _UNDEFINED_COLUMN
 
 
@@ -116,6 +117,16 @@ class Control:
     target: float = 0.025
     max_rate: int | None = None
     drain_timeout: float | None = None
+
+    def tries(self, settings: Settings) -> Tries:
+        """How DDL tries for its locks."""
+        return Tries(
+            longest=settings.ddl_lock_timeout,
+            patience=settings.lock_patience,
+            clock=self.clock,
+            notice=self.notice,
+            stopped=self.stopped,
+        )
 
 
 # Takes a cursor in the batch's transaction, and the key range (after, up to] of the batch.

@@ -12,10 +12,10 @@ from typing import Any
 from django.db import connections
 
 from prefs import ddl
-from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.engine import catalogs
 from prefs.engine.audit import Signature
+from prefs.engine.batches import Control
 from prefs.engine.flips import begin, forget_cached_switches, record, turn
 from prefs.engine.states import Action, Edge, State, last_transition
 from prefs.models import Transition
@@ -54,7 +54,7 @@ def drop(
     alias: str,
     settings: Settings,
     signature: Signature,
-    clock: Clock,
+    control: Control,
     *,
     vouch: Callable[[], dict[str, Any]] = dict,
 ) -> Transition:
@@ -78,17 +78,18 @@ def drop(
         _execute(alias, f"ALTER TABLE {names().users} DROP COLUMN {names().blob} RESTRICT")
         return record(edge, alias, signature, findings, column=definition, **figures)
 
-    taken = ddl.locked(connections[alias], "drop the column", work, settings=settings, clock=clock)
+    taken = ddl.locked(connections[alias], "drop the column", work, control.tries(settings))
     forget_cached_switches()
     return taken
 
 
 def add(
-    edge: Edge, alias: str, settings: Settings, signature: Signature, clock: Clock
+    edge: Edge, alias: str, settings: Settings, signature: Signature, control: Control
 ) -> Transition:
     """Add the column again with its default; the transition stays open until it is filled.
 
-    A constant default is a change of the catalogue alone. Takes ACCESS EXCLUSIVE on the
+    Those who are there hold NULL until then, whatever the default. A change of the catalogue
+    alone: no row is written. Takes ACCESS EXCLUSIVE on the
     users table for a moment.
     """
     n = names()
@@ -99,8 +100,12 @@ def add(
         if dropped is None:
             raise DefinitionLost
         made = dropped.figures["column"]
-        default = f" DEFAULT {made['default']}" if made["default"] else ""
-        _execute(alias, f"ALTER TABLE {n.users} ADD COLUMN {n.blob} {made['type']}{default}")
+        _execute(alias, f"ALTER TABLE {n.users} ADD COLUMN {n.blob} {made['type']}")
+        if made["default"]:
+            # Apart, for a volatile one would write every user anew under the lock. Nobody is
+            # inserted before both are there, and those who are there wait for the fill.
+            default = f"ALTER COLUMN {n.blob} SET DEFAULT {made['default']}"
+            _execute(alias, f"ALTER TABLE {n.users} {default}")
         if made["comment"]:
             # DDL takes no parameters, which server-side binding would send apart.
             comment = literal(made["comment"])
@@ -112,10 +117,10 @@ def add(
             _execute(alias, trigger.create)
         return record(edge, alias, signature, findings, column=made)
 
-    return ddl.locked(connections[alias], "add the column", work, settings=settings, clock=clock)
+    return ddl.locked(connections[alias], "add the column", work, control.tries(settings))
 
 
-def finish(taken: Transition, alias: str, settings: Settings, clock: Clock) -> None:
+def finish(taken: Transition, alias: str, settings: Settings, control: Control) -> None:
     """Once the column is filled: its indexes and its NOT NULL, as they were.
 
     Indexes are built CONCURRENTLY, and an invalid one left by a crash is built again. NOT
@@ -125,7 +130,7 @@ def finish(taken: Transition, alias: str, settings: Settings, clock: Clock) -> N
     for definition in made["indexes"]:
         _build_index(alias, definition)
     if made["not_null"]:
-        _set_not_null(alias, settings, clock)
+        _set_not_null(alias, settings, control)
 
 
 def _build_index(alias: str, definition: str) -> None:
@@ -141,7 +146,7 @@ def _build_index(alias: str, definition: str) -> None:
         cursor.execute(concurrently)
 
 
-def _set_not_null(alias: str, settings: Settings, clock: Clock) -> None:
+def _set_not_null(alias: str, settings: Settings, control: Control) -> None:
     users, blob = names().users, names().blob
     proof = "prefs_blob_not_null"
 
@@ -149,7 +154,7 @@ def _set_not_null(alias: str, settings: Settings, clock: Clock) -> None:
         def work() -> None:
             _execute(alias, statement)
 
-        ddl.locked(connections[alias], f"run `{statement}`", work, settings=settings, clock=clock)
+        ddl.locked(connections[alias], f"run `{statement}`", work, control.tries(settings))
 
     run(f"ALTER TABLE {users} DROP CONSTRAINT IF EXISTS {proof}")
     run(f"ALTER TABLE {users} ADD CONSTRAINT {proof} CHECK ({blob} IS NOT NULL) NOT VALID")

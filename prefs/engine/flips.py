@@ -10,11 +10,11 @@ needs the transition settled drains again first.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 from django.db import connections, transaction
 from waffle import get_waffle_switch_model
 
+from prefs.blockers import Blocker, described
 from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.engine import audit
@@ -179,30 +179,9 @@ def _writers(alias: str) -> set[str]:
         return {row[0] for row in cursor.fetchall()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Blocker:
-    """A transaction that a drain waits for: a session's, or a prepared one."""
-
-    pid: int | None
-    name: str
-    state: str
-    seconds: float
-    statement: str
-
-    def __str__(self) -> str:
-        if self.pid is None:
-            return f"the prepared transaction {self.name!r} ({self.state}, {self.seconds:.0f} s)"
-        who = f"pid {self.pid} ({self.name or 'unnamed'}, {self.state}, {self.seconds:.0f} s)"
-        return f"{who}: {self.statement}"
-
-
 def blockers(alias: str, waiting: Collection[str] | None = None) -> list[Blocker]:
     """Whom a drain waits for: those of `waiting`, or all whom one begun now would wait for."""
-    chosen = _writers(alias) if waiting is None else waiting
-    with connections[alias].cursor() as cursor:
-        cursor.execute(catalog.describe_writers(), {"writers": sorted(chosen)})
-        names = ("pid", "name", "state", "seconds", "statement")
-        return [Blocker(**dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
+    return described(alias, _writers(alias) if waiting is None else waiting)
 
 
 def settle(taken: Transition, alias: str, **figures: object) -> None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from django.db import ProgrammingError, connections, transaction
 
 from prefs import ddl
-from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.engine import audit, integrity, keys
+from prefs.engine.batches import Control
 from prefs.engine.flaws import Flaw, Part
 from prefs.engine.rights import wrong_rights
 
@@ -43,18 +43,20 @@ def install(
     alias: str,
     settings: Settings,
     signature: audit.Signature,
-    clock: Clock,
-    say: Callable[[str], None] = lambda _: None,
+    control: Control,
 ) -> Installed:
-    """Put right what is not as it should be; `say` gets a line for each.
+    """Put right what is not as it should be; `control.notice` gets a line for each.
 
     Each statement is a transaction of its own with a short wait for its lock; triggers and keys
-    take SHARE ROW EXCLUSIVE on users for a moment. Raises LockNotObtained.
+    take SHARE ROW EXCLUSIVE on users for a moment. It can be stopped between two of them. Raises
+    LockNotObtained, TriesStopped and UsersHidden.
     """
     found = plan(alias, settings)
     for flaw in found:
-        say(integrity.told(flaw))
-        _put_right(flaw, alias, settings, clock)
+        if control.stopped():
+            break
+        control.notice(integrity.told(flaw))
+        _put_right(flaw, alias, settings, control)
     # Asked again: a GRANT that this role may not make can pass with a warning.
     left = plan(alias, settings)
     still = {flaw.what for flaw in left}
@@ -65,17 +67,17 @@ def install(
     return Installed(changed=tuple(changed), left=tuple(left))
 
 
-def _put_right(flaw: Flaw, alias: str, settings: Settings, clock: Clock) -> None:
+def _put_right(flaw: Flaw, alias: str, settings: Settings, control: Control) -> None:
     """Run its statements, all or none; what this role may not do is left as it is."""
     if flaw.part is Part.KEY:
-        keys.put_back(alias, settings, clock, keys.ALL)
+        keys.put_back(alias, settings, control, keys.ALL)
         return
 
     def work() -> None:
         _run(flaw.statements, alias)
 
     with _leaving_what_is_not_allowed():
-        ddl.locked(connections[alias], str(flaw), work, settings=settings, clock=clock)
+        ddl.locked(connections[alias], f"put right: {flaw}", work, control.tries(settings))
 
 
 def _run(statements: Iterable[str], alias: str) -> None:

@@ -17,26 +17,27 @@ from functools import partial
 from django.db import IntegrityError, connections, transaction
 
 from prefs import ddl
-from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.engine import catalogs
+from prefs.engine.batches import Control
 from prefs.engine.flips import lock_transitions
 from prefs.engine.sight import must_see_everybody, seeing_everybody
 from prefs.engine.states import State, current_state
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql import keys as sql
-from prefs.sql.names import ARCHIVE_TABLE
+from prefs.sql.installed import foreign_key_name
+from prefs.sql.names import ARCHIVE_TABLE, names, qualified
 
 # Fewer users are copied before the locks have paid.
 WORTH_IT = 50_000
 _TABLES = (USER_TABLE, NOTIFICATION_TABLE)
 # The archive keeps its own throughout.
 ALL = (*_TABLES, ARCHIVE_TABLE)
-# No live statement waits for longer than this behind a try.
-_ONE_TRY = timedelta(milliseconds=40)
 # Beyond deadlock_timeout, after which an autovacuum of a typed table makes way for us.
 _FOR_AUTOVACUUM = timedelta(seconds=2)
+# To put them aside is worth no more: the copy can do without.
 _PATIENCE = timedelta(seconds=5)
+_LOOK_AGAIN = 0.2
 
 
 def missing(alias: str, tables: Sequence[str] = _TABLES) -> list[str]:
@@ -49,68 +50,102 @@ def go_aside(alias: str, rows: float) -> bool:
     return rows >= WORTH_IT and current_state(alias) is State.EXPANDED
 
 
-def put_aside(alias: str, settings: Settings, clock: Clock) -> None:
+def put_aside(alias: str, settings: Settings, control: Control) -> None:
     """Drop the keys, unless the site is no longer in `expanded`. Raises LockNotObtained soon.
 
     Takes ACCESS EXCLUSIVE on users and the typed tables for a moment, in short tries, and the
     advisory lock of transitions: a flip waits, and then finds its gate unmet.
     """
-    connection = connections[alias]
 
     def work() -> None:
         lock_transitions(alias)
         if current_state(alias) is State.EXPANDED:
-            with connection.cursor() as cursor:
+            with connections[alias].cursor() as cursor:
                 for table in _TABLES:
                     cursor.execute(sql.drop_key(table))
 
-    gentle = replace(settings, ddl_lock_timeout=_ONE_TRY, lock_patience=_PATIENCE)
-    ddl.locked(connection, "put the foreign keys aside", work, settings=gentle, clock=clock)
+    gentle = replace(control.tries(settings), longest=ddl.FIRST_TRY, patience=_PATIENCE)
+    wanted = ddl.Wanted(tables=(names().users, *map(qualified, _TABLES)))
+    ddl.locked(connections[alias], "put the foreign keys aside", work, gentle, wanted=wanted)
 
 
-def put_back(alias: str, settings: Settings, clock: Clock, tables: Sequence[str] = _TABLES) -> None:
+class _AnotherIsAtIt(Exception):
+    """Another worker, of this process or another, holds the advisory lock of this."""
+
+
+def put_back(
+    alias: str, settings: Settings, control: Control, tables: Sequence[str] = _TABLES
+) -> bool:
     """Add those keys of `tables` that are missing, and validate. May be repeated.
 
-    Rows without a user go. Takes ACCESS EXCLUSIVE on a typed table and SHARE ROW EXCLUSIVE on
-    users for a moment, on users in short tries, and no lock that a writer waits for while it
-    validates. Raises LockNotObtained and UsersHidden.
+    Rows without a user go. False where `control.stopped` ended it. Takes ACCESS EXCLUSIVE on a
+    typed table and SHARE ROW EXCLUSIVE on users for a moment, on users in tries of at most
+    `settings.ddl_lock_timeout`, and no lock that a writer waits for while it validates. Raises
+    LockNotObtained and UsersHidden.
     """
     must_see_everybody(alias)
-    for table in missing(alias, tables):
-        for step in (_add, _validate):
-            ddl.locked(
-                connections[alias],
-                "put the foreign keys back",
-                partial(step, table, alias),
-                settings=replace(settings, ddl_lock_timeout=_FOR_AUTOVACUUM),
-                clock=clock,
-            )
+    while not control.stopped():
+        try:
+            for table in missing(alias, tables):
+                _add(table, alias, control.tries(settings))
+                _validate(table, alias, control.tries(settings))
+        except _AnotherIsAtIt:
+            control.clock.sleep(_LOOK_AGAIN)
+        except ddl.TriesStopped:
+            return False
+        else:
+            return True
+    return False
 
 
-def _add(table: str, alias: str) -> None:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(sql.one_at_a_time())
-        if not missing(alias, [table]):
-            return
+def _add(table: str, alias: str, tries: ddl.Tries) -> None:
+    def first() -> None:
+        _alone(alias)
         # Only in `expanded` does nobody else use it, and may we wait for it.
         if current_state(alias) is State.EXPANDED:
-            cursor.execute(sql.lock_table(table))
-        cursor.execute(sql.wait_no_longer(_ONE_TRY))
-        cursor.execute(sql.add_key(table))
+            with connections[alias].cursor() as cursor:
+                cursor.execute(ddl.timeout_statement(_FOR_AUTOVACUUM))
+                cursor.execute(sql.lock_table(table))
+
+    def work() -> None:
+        if missing(alias, [table]):
+            with connections[alias].cursor() as cursor:
+                cursor.execute(sql.add_key(table))
+
+    wanted = ddl.Wanted(tables=(names().users, qualified(table)), against_readers=False)
+    what = f"add the foreign key {foreign_key_name(table)}"
+    ddl.locked(connections[alias], what, work, tries, wanted=wanted, first=first)
 
 
-def _validate(table: str, alias: str) -> None:
+def _validate(table: str, alias: str, tries: ddl.Tries) -> None:
     """Prove the key, without the rows of users who are gone.
 
     Of rows that row security hides PostgreSQL would say that they keep it, and a user who is
     hidden must not be taken for one who is gone: both are errors here.
     """
-    with seeing_everybody(alias) as cursor:
-        cursor.execute(sql.one_at_a_time())
-        if missing(alias, [table]):
+
+    def work() -> None:
+        with seeing_everybody(alias) as cursor:
+            if not missing(alias, [table]):
+                return
             try:
                 with transaction.atomic(using=alias):
                     cursor.execute(sql.validate_key(table))
             except IntegrityError:
                 cursor.execute(sql.delete_orphans(table))
                 cursor.execute(sql.validate_key(table))
+
+    # Nobody who reads or writes waits behind it.
+    longer = replace(tries, longest=max(tries.longest, _FOR_AUTOVACUUM))
+    wanted = ddl.Wanted(tables=(qualified(table),), against_readers=False)
+    what = f"validate the foreign key {foreign_key_name(table)}"
+    first = partial(_alone, alias)
+    ddl.locked(connections[alias], what, work, longer, wanted=wanted, first=first)
+
+
+def _alone(alias: str) -> None:
+    """Hold the advisory lock of those who put keys back. Raises _AnotherIsAtIt."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql.one_at_a_time())
+        if cursor.fetchone() != (True,):
+            raise _AnotherIsAtIt

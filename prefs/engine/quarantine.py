@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,19 @@ def counts(alias: str, selection: Selection | None = None) -> list[Count]:
         Count(leaf=leaf, reason=Reason(reason), users=users, sample=shown(sample))
         for leaf, reason, users, sample in found
     ]
+
+
+def by_leaf(found: list[Count]) -> dict[str, int]:
+    """How many users have an entry at each leaf, most first."""
+    users: Counter[str] = Counter()
+    for count in found:
+        users[count.leaf] += count.users
+    return dict(users.most_common())
+
+
+def quarantined(alias: str) -> dict[str, int]:
+    """The same of everybody, counted now."""
+    return by_leaf(counts(alias))
 
 
 def listed(alias: str, selection: Selection, *, limit: int, after: Any = None) -> list[Entry]:

@@ -49,7 +49,7 @@ class Job:
     batch: Callable[[str], Batch]
     next_phase: Callable[[str], Run.Phase | None]
     total: int
-    chores: Mapping[str, Callable[[], None]] = field(default_factory=dict)
+    chores: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     unlocked: Collection[str] = ()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from django.core.management.base import CommandError
 from django.db import connections
 
 from prefs.models import Transition
@@ -258,15 +257,3 @@ def recorded_state(alias: str) -> State:
     """The state that the transitions on record led to."""
     last = last_transition(alias)
     return State(last.to_state) if last else State.EXPANDED
-
-
-def refuse_to_unexpand(alias: str) -> None:
-    """Raise CommandError with status 4 unless the blob is what everybody reads and writes."""
-    state = current_state(alias)
-    if state is not State.EXPANDED:
-        raise CommandError(
-            f"`migrate prefs zero` would lose preferences: the state is {state}, and the tables"
-            " hold what the blob may not. Run `manage.py rollback_prefs` until the state is"
-            " expanded.",
-            returncode=4,
-        )

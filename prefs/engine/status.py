@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
 from waffle import get_waffle_switch_model
 
+from prefs.blockers import Blocker
 from prefs.conf import Settings
-from prefs.engine import flips, quarantine, transitions
+from prefs.engine import transitions
+from prefs.engine.acceptance import LeafInQuarantine, leaves_in_quarantine
 from prefs.engine.archive import Archive, NoArchive, recorded
+from prefs.engine.evidence import database_now
 from prefs.engine.flaws import Problem
 from prefs.engine.integrity import problems
+from prefs.engine.next_step import NextStep, Situation, next_step
 from prefs.engine.sight import seeing_everybody
+from prefs.engine.standing import Standing, standing
 from prefs.engine.states import (
     EDGES,
     State,
@@ -33,50 +40,77 @@ class Status:
     """A site's place in the migration."""
 
     state: State
+    stood_since: datetime | None
+    asked_at: datetime
+    next_step: NextStep
     users: int
     copied: int
     problems: tuple[Problem, ...]
     unsettled: Transition | None
-    waits_for: tuple[flips.Blocker, ...]
+    waits_for: tuple[Blocker, ...]
     plans: tuple[transitions.Plan, ...]
-    verification: Run | None
-    quarantined: dict[str, int]
+    standing: Standing
+    quarantined: tuple[LeafInQuarantine, ...]
     archive: Archive | None
     runs: tuple[Run, ...]
 
     @property
     def needs_attention(self) -> bool:
-        """Whether the last verification found differences, or leaves are quarantined."""
-        differing = self.verification is not None and self.verification.differing > 0
-        return differing or bool(self.quarantined)
+        """Whether differences are known, or more is in quarantine than was accepted."""
+        grown = any(each.needs_attention for each in self.quarantined)
+        return bool(self.standing.differing) or grown
 
 
 def status(alias: str, settings: Settings) -> Status:
     """The status of a database. Raises MissingSwitch and UnknownState. Locks nothing."""
-    state = current_state(alias)
+    state, now = current_state(alias), database_now(alias)
     users, copied = _counts(alias)
     runs = Run.objects.using(alias).order_by("-id")
-    verification = runs.filter(kind=Run.Kind.VERIFICATION, status=Run.Status.DONE).first()
-    plans = [
+    plans = tuple(
         transitions.plan(alias, edge.target, settings, forward=edge.forward)
         for edge in EDGES
         if edge.source is state
-    ]
+    )
     last = last_transition(alias)
     unsettled = last if last is not None and last.settled_at is None else None
+    situation = Situation(
+        alias=alias,
+        settings=settings,
+        state=state,
+        now=now,
+        users=users,
+        problems=tuple(problems(alias)),
+        last=last,
+        waits_for=tuple(transitions.waits_for(unsettled, alias)) if unsettled else (),
+        plans=plans,
+        standing=standing(alias, state, settings),
+        archive=_archive(alias),
+    )
     return Status(
         state=state,
+        stood_since=_stood_since(last, state, alias),
+        asked_at=now,
+        next_step=next_step(situation),
         users=users,
         copied=copied,
-        problems=tuple(problems(alias)),
+        problems=situation.problems,
         unsettled=unsettled,
-        waits_for=tuple(transitions.waits_for(unsettled, alias)) if unsettled else (),
-        plans=tuple(plans),
-        verification=verification,
-        quarantined=quarantined(alias),
-        archive=_archive(alias),
+        waits_for=situation.waits_for,
+        plans=plans,
+        standing=situation.standing,
+        quarantined=tuple(leaves_in_quarantine(alias)),
+        archive=situation.archive,
         runs=tuple(runs[:_RECENT]),
     )
+
+
+def _stood_since(last: Transition | None, state: State, alias: str) -> datetime | None:
+    """When the last transition led to this state, or `migrate` did; None where neither did."""
+    if last is not None:
+        return (last.settled_at or last.taken_at) if last.to_state == state else None
+    recorder = MigrationRecorder(connections[alias])
+    ours = recorder.applied_migrations().items() if state is State.EXPANDED else ()
+    return min((made.applied for (app, _), made in ours if app == "prefs"), default=None)
 
 
 def _counts(alias: str) -> tuple[int, int]:
@@ -91,14 +125,6 @@ def _archive(alias: str) -> Archive | None:
         return recorded(alias)
     except NoArchive:
         return None
-
-
-def quarantined(alias: str) -> dict[str, int]:
-    """How many users have each quarantined leaf, most first."""
-    found: Counter[str] = Counter()
-    for count in quarantine.counts(alias):
-        found[count.leaf] += count.users
-    return dict(found)
 
 
 def switch_repairs(alias: str) -> list[str]:

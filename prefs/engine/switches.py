@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.core.management.base import CommandError
 from django.db import connections, models, transaction
 
 from prefs import conf
-from prefs.engine import audit, flips, transitions
+from prefs.engine import audit, flips, permission, transitions
 from prefs.engine.batches import Control
 from prefs.engine.states import (
     Edge,
+    OutOfOrder,
     State,
     UnknownState,
     contradicts_column,
@@ -26,6 +28,7 @@ from prefs.engine.states import (
     is_forward,
     recorded_state,
 )
+from prefs.models.permissions import ADVANCE
 from prefs.routing import SWITCHES, MissingSwitch, Route
 from prefs.sql import catalog
 
@@ -38,6 +41,27 @@ class SwitchRefused(CommandError):
 
     def __init__(self, why: object) -> None:
         super().__init__(str(why), returncode=4)
+
+
+class NotPermitted(SwitchRefused, PermissionDenied):
+    """Somebody turns a switch in a request without our permission: 403, where no page says it."""
+
+
+class TooEarly(OutOfOrder):
+    """A switch whose turn is not yet; says which step comes first."""
+
+    def __init__(self, refused: OutOfOrder, step: Edge) -> None:
+        said = str(refused).split(":")[0]
+        pairs = zip(SWITCHES, step.source.route.value, step.target.route.value, strict=True)
+        turned = [(name, after) for name, before, after in pairs if before != after]
+        how = [f"turn {name} {'on' if after else 'off'}" for name, after in turned]
+        command = "advance_prefs" if step.forward else "rollback_prefs"
+        first = how[0] if how else f"run `manage.py {command} --to {step.target}`"
+        ValueError.__init__(
+            self,
+            f"{said}: transitions are taken one at a time. From {step.source} the next step is"
+            f" {step.target}: {first} first. Nothing was changed.",
+        )
 
 
 def _refused(alias: str, subject: str, why: str) -> SwitchRefused:
@@ -60,20 +84,26 @@ def turn_by_protocol(
     """
     switch: Any = instance
     before: Any = sender._default_manager.using(using).filter(pk=switch.pk).first()
-    if switch.name not in SWITCHES and (before is None or before.name not in SWITCHES):
-        return
+    if switch.name in SWITCHES or (before is not None and before.name in SWITCHES):
+        with permission.signed_by_user():
+            _turn_by_protocol(switch, before, using, update_fields)
+
+
+def _turn_by_protocol(
+    switch: Any, before: Any, alias: str, update_fields: Collection[str] | None
+) -> None:
     if before is not None and before.name != switch.name:
         raise _refused(
-            using,
+            alias,
             f"rename {before.name}",
             f"The switch {before.name} cannot become {switch.name}: the route of preferences is"
             " read by the names of its two switches.",
         )
     if before is None:
-        if not sender._default_manager.using(using).filter(name=switch.name).exists():
-            _put_row_back(switch, using)
+        if not type(switch)._default_manager.using(alias).filter(name=switch.name).exists():
+            _put_row_back(switch, alias)
     elif before.active != switch.active and (update_fields is None or "active" in update_fields):
-        _turn(switch.name, switch.active, using)
+        _turn(switch.name, switch.active, alias)
 
 
 def refuse_deletion(
@@ -96,6 +126,7 @@ def _recorded(name: str, alias: str) -> bool:
 
 def _put_row_back(switch: Any, alias: str) -> None:
     """A row that was missing comes back with the value it had."""
+    _require_permission(f"create {switch.name}", alias)
     recorded = _recorded(switch.name, alias)
     if switch.active and not recorded:
         raise _refused(
@@ -112,6 +143,7 @@ def _turn(name: str, active: bool, alias: str) -> None:
     way = f"turn {name} {'on' if active else 'off'}"
     control = Control(drain_timeout=_DRAIN_TIMEOUT)
     signature = audit.signature_here()
+    _require_permission(way, alias)
     _refuse_transaction(alias, way)
     try:
         with transitions.refusals_recorded(alias, way):
@@ -130,6 +162,14 @@ def _turn(name: str, active: bool, alias: str) -> None:
 
     # Where no transaction is open this runs at once.
     transaction.on_commit(finish, using=alias, robust=True)
+
+
+def _require_permission(way: str, alias: str) -> None:
+    """Raise NotPermitted where it is turned in a request by somebody without our permission."""
+    if why := permission.why_not(ADVANCE):
+        event, signature = audit.Event.REFUSAL, audit.signature_here()
+        audit.record_apart(alias, event, way, signature, why=why)
+        raise NotPermitted(why)
 
 
 def _refuse_transaction(alias: str, way: str) -> None:
@@ -155,9 +195,13 @@ def _refuse_transaction(alias: str, way: str) -> None:
 
 
 def _edge_of(name: str, active: bool, alias: str) -> Edge:
-    """The transition that turning one switch stands for. Raises OutOfOrder."""
+    """The transition that turning one switch stands for. Raises TooEarly."""
     state = current_state(alias)
     values = {**dict(zip(SWITCHES, state.route.value, strict=True)), name: active}
     route = Route(tuple(values[each] for each in SWITCHES))
     target = next(each for each in State if each.route is route)
-    return edge(state, target, forward=is_forward(state, target))
+    forward = is_forward(state, target)
+    try:
+        return edge(state, target, forward=forward)
+    except OutOfOrder as error:
+        raise TooEarly(error, edge(state, None, forward=forward)) from error

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from prefs.blockers import Blocker
 from prefs.conf import Settings
 from prefs.engine import archiving, audit, column, flips
 from prefs.engine.batches import Control
@@ -143,9 +144,9 @@ def _begin(chosen: Edge, alias: str, settings: Settings, control: Control) -> Tr
         case Action.DROP:
             return archiving.drop_archived(chosen, alias, settings, signature, control)
         case Action.CONTRACT_EMPTY:
-            return column.drop(chosen, alias, settings, signature, control.clock)
+            return column.drop(chosen, alias, settings, signature, control)
         case Action.RESTORE:
-            return column.add(chosen, alias, settings, signature, control.clock)
+            return column.add(chosen, alias, settings, signature, control)
 
 
 def _see_through(taken: Transition, alias: str, settings: Settings, control: Control) -> None:
@@ -156,7 +157,7 @@ def _see_through(taken: Transition, alias: str, settings: Settings, control: Con
         run = _fill(alias, settings, control)
         if run.status != Run.Status.DONE:
             return
-        column.finish(taken, alias, settings, control.clock)
+        column.finish(taken, alias, settings, control)
     elif not _drain(alias, control):
         return
     flips.settle(taken, alias, seconds=round(control.clock.now() - began, 3))
@@ -189,7 +190,7 @@ def _unsettled(alias: str) -> Transition | None:
     return last if last is not None and last.settled_at is None else None
 
 
-def waits_for(taken: Transition, alias: str) -> list[flips.Blocker]:
+def waits_for(taken: Transition, alias: str) -> list[Blocker]:
     """Whom the drain of an open transition waits for; a restore waits for nobody."""
     drains = taken.settled_at is None and taken.from_state != State.DROPPED
     return flips.blockers(alias) if drains else []

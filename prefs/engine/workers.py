@@ -105,8 +105,8 @@ class Crew:
     def _is_over(self) -> bool:
         """Whether nothing is left to do; does what a phase without ranges is for."""
         phase = ranges.phase_of(self.run, self.alias)
-        if phase in self.job.chores:
-            self.job.chores[phase]()
+        if phase in self.job.chores and not self.job.chores[phase]():
+            return False
         return ranges.is_over(self.run, phase, self.job, self.alias)
 
     def _through(self, taken: Range, walk: Walk) -> None:

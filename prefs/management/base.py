@@ -19,7 +19,8 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connect
 
 from prefs import conf
 from prefs.codec import InvalidDocument
-from prefs.ddl import LOCK_NOT_AVAILABLE, LockNotObtained, sqlstate
+from prefs.ddl import LOCK_NOT_AVAILABLE, LockNotObtained, TriesStopped, sqlstate
+from prefs.engine.acceptance import NotAccepted, NothingToAccept
 from prefs.engine.archive import ArchiveKept, NoArchive
 from prefs.engine.archiving import ArchiveStale
 from prefs.engine.audit import Signature
@@ -35,7 +36,7 @@ from prefs.engine.repair import PrimaryMoved
 from prefs.engine.seeding import NotSeedable
 from prefs.engine.sight import UsersHidden
 from prefs.engine.states import OutOfOrder, UnknownState
-from prefs.engine.throttle import Watch
+from prefs.engine.throttle import ThrottleSilent, Watch
 from prefs.management.progress import ProgressLine
 from prefs.managers import UnsupportedIsolation
 from prefs.models import Run
@@ -45,6 +46,12 @@ from prefs.routing import MissingSwitch
 
 ATTENTION = 3
 _UNDEFINED_TABLE = "42P01"
+_ENDED = {
+    "25006": "This session may only read: it is at a replica, or default_transaction_read_only is"
+    " on for its role or database. Give the command the primary, and a role that may write.",
+    "57014": "A statement was canceled by another session, or by the statement_timeout of this"
+    " role: lift that for the role that runs this.",
+}
 _REFUSED = 4
 _HELD = 5
 _STATUS: dict[type[Exception], int] = {
@@ -61,6 +68,8 @@ _STATUS: dict[type[Exception], int] = {
     RunHeld: _HELD,
     LeaseLost: _HELD,
     NotJson: 2,
+    NothingToAccept: 1,
+    NotAccepted: 1,
     Unfit: 2,
     UnsupportedIsolation: 1,
     MissingSwitch: 1,
@@ -68,6 +77,7 @@ _STATUS: dict[type[Exception], int] = {
     DefinitionLost: 1,
     NoArchive: 1,
     LockUnavailable: 1,
+    ThrottleSilent: 1,
     UserRefused: 1,
     NoOpenRun: 1,
     UsersHidden: 1,
@@ -91,7 +101,11 @@ class Stop:
 
     def status(self, run: Run) -> int:
         """The exit status of a run: by its signal where it was left before its end, else 0."""
-        return 0 if run.status == Run.Status.DONE else 128 + (self.signal or signal.SIGINT)
+        return 0 if run.status == Run.Status.DONE else self.left()
+
+    def left(self) -> int:
+        """The exit status of what was left before its end, by its signal or by an order."""
+        return 128 + (self.signal or signal.SIGINT)
 
     @contextlib.contextmanager
     def listening(self, stderr: OutputWrapper) -> Iterator[None]:
@@ -129,10 +143,13 @@ class PrefsCommand(BaseCommand, abc.ABC):
         self.alias: str = options["database"]
         self.as_json: bool = options["json"]
         self.verbosity: int = options["verbosity"]
+        self.stop = Stop()
         try:
             result, lines, status = self.run(options)
         except tuple(_STATUS) as error:
             self._fail(str(error), _STATUS[type(error)], error)
+        except TriesStopped as error:
+            self._fail(str(error), self.stop.left(), error)
         except DatabaseError as error:
             told = self._explained(error)
             if not told:
@@ -178,6 +195,8 @@ class PrefsCommand(BaseCommand, abc.ABC):
                 "A row stayed locked by another session, and nothing waits long for one; what"
                 " was not committed is undone. Run this command again."
             )
+        if state in _ENDED:
+            return f"{_ENDED[state]} What was not committed is undone. Then run this command again."
         if state == _UNDEFINED_TABLE:
             return (
                 f"The database {self.alias!r} lacks a table ({what.splitlines()[0]}). Run"
@@ -187,14 +206,18 @@ class PrefsCommand(BaseCommand, abc.ABC):
 
     def control(self, stop: Stop, **more: Any) -> Control:
         """How a run of this command tells and is stopped."""
+        self.stop = stop
         self.progress = ProgressLine(self.stderr, self.verbosity)
         return Control(progress=self.progress, notice=self.say, stopped=stop, **more)
 
     @contextlib.contextmanager
     def working(self, stop: Stop, **more: Any) -> Iterator[Control]:
         """The same for work in batches: signals stop it, and the throttle holds it back."""
-        with stop.listening(self.stderr), Watch(self.alias, conf.current()) as throttle:
+        with stop.listening(self.stderr), self._watch() as throttle:
             yield self.control(stop, throttle=throttle, **more)
+
+    def _watch(self) -> Watch:
+        return Watch(self.alias, conf.current(), notice=self.say)
 
     def say(self, text: str) -> None:
         """A line of progress, unless -v 0 asks for none."""
@@ -228,14 +251,14 @@ class PrefsCommand(BaseCommand, abc.ABC):
 
 
 def positive(text: str) -> int:
-    """An argument that is a whole number of at least 1."""
+    """An argument that is a whole number of at least 1, and fits the record of a run."""
     value = int(text)
-    if value < 1:
+    if not 1 <= value < 2**31:
         raise ValueError
     return value
 
 
-positive.__name__ = "number of at least 1"
+positive.__name__ = "number from 1 to 2147483647"
 
 
 def seconds(text: str) -> float:

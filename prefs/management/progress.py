@@ -81,7 +81,7 @@ def text_of(progress: Progress, rate: float | None) -> str:
     share = min(1.0, progress.users / progress.total) if progress.total else 1.0
     left = progress.total - progress.users
     shown = "rate unknown" if rate is None else f"{rate:,.0f}/s"
-    eta = "time left unknown" if rate is None or left <= 0 else f"{_span(left / rate)} left"
+    eta = "time left unknown" if rate is None or left <= 0 else f"{span(left / rate)} left"
     counted = "found" if progress.phase == Run.Phase.CORRECT else "differing"
     parts = [
         f"{progress.phase}: {progress.users:,} users",
@@ -96,8 +96,12 @@ def text_of(progress: Progress, rate: float | None) -> str:
     return ", ".join(parts)
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """A time as people say it."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours < 48 else f"{hours // 24} days {hours % 24} h"

@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from prefs import conf
-from prefs.engine import audit, flips, transitions
+from prefs.blockers import Blocker
+from prefs.engine import audit, transitions
 from prefs.engine.archiving import ArchiveInterrupted
 from prefs.engine.states import State
 from prefs.management.base import PrefsCommand, Stop, seconds
@@ -95,7 +96,7 @@ def _planned(plan: transitions.Plan) -> tuple[dict[str, Any], list[str], int]:
 def _taken(
     taken: Transition | None,
     target: State | None,
-    waiting: list[flips.Blocker],
+    waiting: list[Blocker],
     interrupted: int,
 ) -> tuple[dict[str, Any], list[str], int]:
     if taken is None:

@@ -31,6 +31,21 @@ class Migration(migrations.Migration):
         BoundedLocks(),
         migrations.RunPython(refuse, migrations.RunPython.noop),
         migrations.CreateModel(
+            name="AcceptedQuarantine",
+            fields=[
+                ("leaf", models.TextField(primary_key=True, serialize=False)),
+                ("users", models.BigIntegerField()),
+                ("reason", models.TextField()),
+                ("actor", models.TextField()),
+                ("accepted_at", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name": "accepted quarantine",
+                "verbose_name_plural": "accepted quarantine",
+                "db_table": "prefs_accepted",
+            },
+        ),
+        migrations.CreateModel(
             name="ArchiveDeparture",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
@@ -79,6 +94,7 @@ class Migration(migrations.Migration):
                             ("correction", "quarantined leaves corrected"),
                             ("archive", "archive made or removed"),
                             ("install", "installation put right"),
+                            ("quarantine", "quarantine accepted or not"),
                         ]
                     ),
                 ),
@@ -94,6 +110,29 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "audit entries",
                 "db_table": "prefs_audit",
+            },
+        ),
+        migrations.CreateModel(
+            name="Migration",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+            ],
+            options={
+                "permissions": (
+                    ("view_migration", "Can view the preferences migration"),
+                    ("operate_migration", "Can run and correct in the preferences migration"),
+                    ("advance_migration", "Can take transitions of the preferences migration"),
+                    ("contract_migration", "Can drop the column and remove the archive"),
+                    ("view_documents", "Can view anyone's preferences"),
+                    ("change_documents", "Can change anyone's preferences"),
+                ),
+                "managed": False,
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(

@@ -25,7 +25,7 @@ def create(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 def remove(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    from prefs.engine.states import refuse_to_unexpand
+    from prefs.engine.unexpand import refuse_to_unexpand
 
     refuse_to_unexpand(schema_editor.connection.alias)
     # In SQL: the signal of a delete() is refused, while the guard's trigger is gone by now.

@@ -9,7 +9,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
 from prefs.engine.inline import backfill_inline
-from prefs.engine.states import refuse_to_unexpand
+from prefs.engine.unexpand import refuse_to_unexpand
 
 
 def forwards(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:

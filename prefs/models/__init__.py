@@ -1,14 +1,23 @@
 """The two typed tables, and the records of runs, of transitions, of the audit, of the archive."""
 
-from prefs.models.history import ArchiveDeparture, ArchivedPreferences, AuditEntry, Transition
+from prefs.models.history import (
+    AcceptedQuarantine,
+    ArchiveDeparture,
+    ArchivedPreferences,
+    AuditEntry,
+    Transition,
+)
+from prefs.models.permissions import Migration
 from prefs.models.preferences import NotificationPreferences, UserPreferences
 from prefs.models.runs import Lease, Range, Run
 
 __all__ = [
+    "AcceptedQuarantine",
     "ArchiveDeparture",
     "ArchivedPreferences",
     "AuditEntry",
     "Lease",
+    "Migration",
     "NotificationPreferences",
     "Range",
     "Run",

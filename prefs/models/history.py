@@ -47,6 +47,7 @@ class AuditEntry(models.Model):
         CORRECTION = "correction", "quarantined leaves corrected"
         ARCHIVE = "archive", "archive made or removed"
         INSTALL = "install", "installation put right"
+        QUARANTINE = "quarantine", "quarantine accepted or not"
 
     id = models.BigAutoField(primary_key=True)
     event = models.TextField(choices=Event)
@@ -65,6 +66,26 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_event_display()}: {self.subject}"
+
+
+class AcceptedQuarantine(models.Model):
+    """A leaf whose quarantine an operator lets stand: how many users then, who, when and why.
+
+    `leaf` is empty for the root of a document.
+    """
+
+    leaf = models.TextField(primary_key=True)
+    users = models.BigIntegerField()
+    reason = models.TextField()
+    actor = models.TextField()
+    accepted_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "prefs_accepted"
+        verbose_name = verbose_name_plural = "accepted quarantine"
+
+    def __str__(self) -> str:
+        return f"{self.users} by {self.actor} on {self.accepted_at:%Y-%m-%d}, {self.reason!r}"
 
 
 class ArchivedPreferences(models.Model):

@@ -25,9 +25,9 @@ from prefs.engine.archiving import ArchiveInterrupted
 from prefs.engine.audit import Signature
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import Control
+from prefs.engine.quarantine import quarantined
 from prefs.engine.repair import Direction
 from prefs.engine.states import State
-from prefs.engine.status import quarantined
 from prefs.engine.transitions import take_transition
 from prefs.engine.verification import verify
 from prefs.models import Run

@@ -77,6 +77,20 @@ def describe_writers() -> str:
     ORDER BY 1"""
 
 
+@cache
+def holders(*, against_readers: bool) -> str:
+    """Transactions that hold one of `tables` against DDL: (virtual transaction).
+
+    Readers hold it only against a lock that is `against_readers`.
+    """
+    modes = ", ".join(map(literal, _WRITING[1:]))
+    conflicting = "TRUE" if against_readers else f"mode IN ({modes})"
+    return f"""SELECT DISTINCT virtualtransaction FROM pg_locks
+    WHERE locktype = 'relation' AND granted AND pid IS DISTINCT FROM pg_backend_pid()
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND relation = ANY(%(tables)s::text[]::regclass[]) AND {conflicting}"""
+
+
 # --- what the gates ask --------------------------------------------------------------
 
 

@@ -33,8 +33,9 @@ from prefs.sql.names import qualified, quote
 
 
 def literal(text: str) -> str:
-    """`text` as an SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
+    """`text` as an SQL string literal, whatever standard_conforming_strings says."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
 def path_literal(path: tuple[str, ...]) -> str:

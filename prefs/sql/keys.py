@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from prefs.sql.expressions import literal
 from prefs.sql.installed import foreign_key_name
 from prefs.sql.names import names, qualified, quote
@@ -51,11 +49,6 @@ def lock_table(table: str) -> str:
     return f"LOCK TABLE {qualified(table)} IN ACCESS EXCLUSIVE MODE"
 
 
-def wait_no_longer(than: timedelta) -> str:
-    """Bound each wait for a lock in this transaction from here on."""
-    return f"SET LOCAL lock_timeout = '{than.total_seconds() * 1000:.0f}ms'"
-
-
 def one_at_a_time() -> str:
-    """Hold the advisory lock of those who put keys back, until the transaction ends."""
-    return "SELECT pg_advisory_xact_lock(hashtext('prefs foreign keys'))"
+    """(whether this transaction holds the advisory lock of those who put keys back)."""
+    return "SELECT pg_try_advisory_xact_lock(hashtext('prefs foreign keys'))"

@@ -23,12 +23,12 @@ def signals() -> str:
     worker = f"({here} AND a.application_name = {literal(WORKER)})"
     others = "a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()"
     return f"""SELECT
-      (SELECT coalesce(extract(epoch FROM max(r.replay_lag)), 0)::float
+      (SELECT coalesce(extract(epoch FROM max(r.replay_lag)), 0)
         FROM pg_stat_replication r),
       (SELECT count(*) FROM pg_stat_activity a WHERE a.wait_event_type = 'Lock'
         AND pg_blocking_pids(a.pid) && ARRAY(
           SELECT a.pid FROM pg_stat_activity a WHERE {worker})),
       (SELECT count(*) FROM pg_stat_activity a
         WHERE {others} AND NOT {worker} AND a.state = 'active'),
-      (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(a.xact_start)), 0)::float
+      (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(a.xact_start)), 0)
         FROM pg_stat_activity a WHERE {others} AND {here} AND NOT {worker})"""

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from hypothesis import given
 
-from prefs.engine.status import quarantined
+from prefs.engine.quarantine import quarantined
 from prefs.mapping import LEAVES
 from prefs.sql import copying
 from tests.prefs.exactness import culprit, failures, insert_users

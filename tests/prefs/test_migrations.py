@@ -12,11 +12,14 @@ from django.core.management import call_command
 from pytest_django import DjangoDbBlocker
 
 from prefs.clock import Clock
+from prefs.engine.integrity import problems
 from prefs.engine.states import State
+from prefs.engine.unexpand import FORGET
 from prefs.models import Run
 from tests.support import scratch
 from tests.support.running import run
 from tests.support.steps import (
+    ALIAS,
     add_users,
     blob_texts,
     differences,
@@ -111,8 +114,48 @@ def test_it_does_not_go_back_from_any_other_state(
     assert after == before
 
 
-def test_back_and_forth_after_the_whole_way_loses_nothing(expanded: str) -> None:
+def test_an_audit_and_an_archive_stay_unless_they_may_be_forgotten(
+    expanded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case C11: `migrate prefs zero` dropped both unasked."""
+    go(State.DROPPED)
+    go(State.EXPANDED)
+    entries = value("SELECT count(*) FROM prefs_audit")
+    for given, kept in (
+        ("", f"the audit (entries: {entries}) and the archive (documents: 3)"),
+        ("audit", "the archive (documents: 3)"),
+        (" archive ,", f"the audit (entries: {entries})"),
+    ):
+        monkeypatch.setenv(FORGET, given)
+        for target in ("zero", "0003"):
+            outcome = run("migrate", "prefs", target)
+            assert outcome.status == 4
+            assert f"would remove {kept} for good; nothing was changed." in outcome.err
+            assert "PREFS_FORGET=audit,archive manage.py migrate prefs zero." in outcome.err
+    monkeypatch.setenv(FORGET, "everything")
+    outcome = run("migrate", "prefs", "zero")
+    assert (outcome.status, "PREFS_FORGET is 'everything'; expec" in outcome.err) == (2, True)
+    assert value("SELECT count(*) FROM prefs_archive") == 3
+    assert problems(ALIAS) == []
+    monkeypatch.setenv(FORGET, "archive, audit")
+    assert run("migrate", "prefs", "zero").status == 0
+    assert value("SELECT to_regclass('prefs_audit')") is None
+
+
+def test_a_refusal_on_record_is_kept_too(expanded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case C11: one entry is an audit."""
+    assert run("advance_prefs", "--to", "mirror_off").status == 4
+    outcome = run("migrate", "prefs", "zero")
+    assert outcome.status == 4
+    assert "would remove the audit (entries: 1) for good" in outcome.err
+    assert "PREFS_FORGET=audit manage.py migrate prefs zero." in outcome.err
+
+
+def test_back_and_forth_after_the_whole_way_loses_nothing(
+    expanded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     texts = blob_texts()
+    monkeypatch.setenv(FORGET, "audit,archive")
     go(State.DROPPED)
     go(State.EXPANDED)
     assert run("migrate", "prefs", "zero").status == 0

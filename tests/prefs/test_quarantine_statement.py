@@ -12,8 +12,7 @@ from django.db import connection
 from hypothesis import given
 
 from prefs.engine import seeding
-from prefs.engine.quarantine import Selection, counts, listed
-from prefs.engine.status import quarantined
+from prefs.engine.quarantine import Selection, counts, listed, quarantined
 from prefs.mapping import LEAVES, inner_nodes
 from prefs.sql import copying, expressions
 from prefs.sql.quarantine import Reason

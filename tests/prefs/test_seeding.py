@@ -11,8 +11,8 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from prefs.engine import seeding
+from prefs.engine.quarantine import quarantined
 from prefs.engine.seeding import NotSeedable
-from prefs.engine.status import quarantined
 from prefs.mapping import BLOB_COLUMN, LEAVES, Leaf
 from prefs.routing import Route
 from prefs.sql import copying

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from prefs.engine.unexpand import FORGET
 from tests.previous_release.documents import name
 from tests.previous_release.processes import Worker, previous_release, this_release
 from tests.previous_release.traffic import Client, CurrentClient, PreviousClient, Traffic
@@ -51,7 +52,11 @@ class Deploy:
 
     def __init__(self, database: str) -> None:
         self._database = database
-        self._environ = scratch.environment(database, cutover_soak=0, contract_soak=0)
+        self._environ = {
+            **scratch.environment(database, cutover_soak=0, contract_soak=0),
+            # At the end it is all taken away.
+            FORGET: "audit,archive",
+        }
         with previous_release(database) as shop:
             shared = [
                 shop.ask("add", writer="create", username=name(), document={})

@@ -48,6 +48,7 @@ _RECORDS = (
     "prefs_audit",
     "prefs_archive",
     "prefs_archive_departure",
+    "prefs_accepted",
 )
 _SCHEMA = f"""SELECT (SELECT reltuples FROM pg_class WHERE oid = 'accounts_user'::regclass),
   (SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase

@@ -7,7 +7,6 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from prefs import conf
-from prefs.clock import Clock
 from prefs.engine import archive
 from prefs.engine.archive import Check
 from prefs.management.base import ATTENTION, PrefsCommand, Stop
@@ -41,7 +40,10 @@ class Command(PrefsCommand):
         settings = conf.current()
         made = archive.removable(self.alias, settings)
         self.confirm(f"This removes the archive of {made.users} users for good.", options)
-        made = archive.remove(self.alias, settings, self.signature(options), Clock())
+        stop = Stop()
+        with stop.listening(self.stderr):
+            control = self.control(stop)
+            made = archive.remove(self.alias, settings, self.signature(options), control)
         return {"removed": made.figures()}, [f"Removed the archive of {made.users} users."], 0
 
 

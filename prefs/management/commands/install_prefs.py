@@ -6,11 +6,10 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from prefs import conf
-from prefs.clock import Clock
 from prefs.engine.flaws import Flaw, Part
 from prefs.engine.installation import install, plan
 from prefs.engine.integrity import told
-from prefs.management.base import ATTENTION, PrefsCommand
+from prefs.management.base import ATTENTION, PrefsCommand, Stop
 
 
 class Command(PrefsCommand):
@@ -30,13 +29,15 @@ class Command(PrefsCommand):
             lines = [f"would put right: {told(flaw)}" for flaw in found if _is_ours(flaw)]
             lines += [_by_hand(flaw) for flaw in found if not _is_ours(flaw)]
             return {"dry_run": True, **_figures((), found)}, lines or [_NOTHING], 0
-        done = install(self.alias, settings, self.signature(options), Clock(), self.say)
+        stop = Stop()
+        with stop.listening(self.stderr):
+            done = install(self.alias, settings, self.signature(options), self.control(stop))
         lines = [f"put right: {flaw}" for flaw in done.changed]
         lines += [_by_hand(flaw) for flaw in done.left]
         if any(flaw.part in (Part.FUNCTION, Part.TRIGGER) for flaw in done.changed):
             lines.append("Run `manage.py verify_prefs`: what was written meanwhile may be in one")
             lines[-1] += " store alone."
-        status = ATTENTION if done.left else 0
+        status = 128 + stop.signal if stop.signal else ATTENTION if done.left else 0
         return _figures(done.changed, done.left), lines or [_NOTHING], status
 
 

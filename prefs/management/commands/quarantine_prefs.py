@@ -1,6 +1,7 @@
 """manage.py quarantine_prefs: what is in quarantine, and its correction by an operator."""
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +10,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 
 from prefs import conf
-from prefs.engine import quarantine
+from prefs.engine import acceptance, quarantine
+from prefs.engine.acceptance import DOCUMENT, LeafInQuarantine
 from prefs.engine.corrections import Correction, correct, must_fit
 from prefs.engine.quarantine import EXPECTED, Entry, Selection, shown
 from prefs.management.base import PrefsCommand, Stop, positive
@@ -17,22 +19,24 @@ from prefs.mapping import LEAVES
 from prefs.models import Run
 from prefs.sql.quarantine import Reason
 
-DOCUMENT = "document"
 _PREVIEWED = 20
 
 
 class Command(PrefsCommand):
     help = (
         "Counts the values that fit no column, lists them (--leaf, --because, --value, --user),"
-        " or corrects them (--correct with --set or --unset)."
+        " corrects them (--correct with --set or --unset), or accepts them (--accept)."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
+        leaf: dict[str, Any] = {
+            "choices": [leaf or DOCUMENT for leaf in EXPECTED],
+            "metavar": "LEAF",
+        }
         parser.add_argument(
             "--leaf",
-            choices=[leaf or DOCUMENT for leaf in EXPECTED],
-            metavar="LEAF",
+            **leaf,
             help=f"at this leaf, or parent of leaves, such as {LEAVES[0].dotted};"
             f" {DOCUMENT} is the root",
         )
@@ -46,8 +50,17 @@ class Command(PrefsCommand):
         )
         parser.add_argument("--after", type=_key, metavar="ID", help="list users after this one")
         _add_correction(parser)
+        acceptance = parser.add_mutually_exclusive_group()
+        acceptance.add_argument(
+            "--accept",
+            **leaf,
+            help="let what is in quarantine at this leaf stand, until it grows; needs --reason",
+        )
+        acceptance.add_argument("--withdraw", **leaf, help="accept this leaf no longer")
 
     def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+        if options["accept"] or options["withdraw"]:
+            return self._accept(options)
         chosen = {
             "leaf": "" if options["leaf"] == DOCUMENT else options["leaf"],
             "reason": options["because"] and Reason(options["because"]),
@@ -69,7 +82,28 @@ class Command(PrefsCommand):
         lines = [f"{total} values in quarantine{': users, leaf, reason, one value' * bool(found)}"]
         lines += [f"  {c.users:>8}  {_name(c.leaf)}  {c.reason}  {c.sample}" for c in found]
         figures = [{**asdict(count), "leaf": _name(count.leaf)} for count in found]
-        return {"total": total, "quarantined": figures}, lines, 0
+        leaves = acceptance.leaves_in_quarantine(self.alias, found)
+        lines += [str(each) for each in leaves if each.accepted]
+        accepted = accepted_figures(leaves)
+        return {"total": total, "quarantined": figures, "accepted": accepted}, lines, 0
+
+    def _accept(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+        _refuse_other_options(options)
+        signature = self.signature(options)
+        name = options["accept"] or options["withdraw"]
+        leaf = "" if name == DOCUMENT else name
+        if options["accept"]:
+            if not signature.reason.strip():
+                raise CommandError(
+                    "--accept needs --reason TEXT, which goes on record with it.", returncode=2
+                )
+            made = acceptance.accept(self.alias, leaf, signature)
+            line = f"Accepted: {name}, {made.users} users. When there are more it counts again."
+        else:
+            made = acceptance.withdraw(self.alias, leaf, signature)
+            line = f"Withdrawn: {name} is accepted no longer; {made.users} users had been."
+        figures = {"leaf": name, "users": made.users, "accepted": bool(options["accept"])}
+        return figures, [line], 0
 
     def _list(
         self, selection: Selection, options: dict[str, Any]
@@ -129,7 +163,34 @@ def _add_correction(parser: CommandParser) -> None:
     new.add_argument("--set", metavar="JSON", help="to this value, which must fit the leaf")
     new.add_argument("--unset", action="store_true", help="by taking it out of the document")
     parser.add_argument("--dry-run", action="store_true", help="say what would be corrected")
-    parser.add_argument("--reason", metavar="TEXT", help="why it is corrected, for the record")
+    parser.add_argument("--reason", metavar="TEXT", help="why, for the record")
+
+
+def _refuse_other_options(options: dict[str, Any]) -> None:
+    """To accept or to withdraw goes by leaf alone. CommandError for what would narrow it."""
+    narrowing = ("leaf", "because", "value", "user", "after", "set")
+    given = [name for name in narrowing if options[name] is not None]
+    given += [name for name in ("correct", "unset", "dry_run") if options[name]]
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise CommandError(
+            f"{names} cannot go with --accept or --withdraw, which take a whole leaf.",
+            returncode=2,
+        )
+
+
+def accepted_figures(leaves: Iterable[LeafInQuarantine]) -> dict[str, Any]:
+    """What was accepted, by leaf, as JSON."""
+    return {
+        _name(each.leaf): {
+            "users": each.accepted.users,
+            "reason": each.accepted.reason,
+            "actor": each.accepted.actor,
+            "accepted_at": each.accepted.accepted_at.isoformat(),
+        }
+        for each in leaves
+        if each.accepted
+    }
 
 
 def _require_a_rule(options: dict[str, Any]) -> None:

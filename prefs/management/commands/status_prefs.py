@@ -6,10 +6,13 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from prefs import conf
+from prefs.engine.acceptance import DOCUMENT
 from prefs.engine.status import Status, status, switch_repairs
 from prefs.engine.transitions import Plan
 from prefs.management.base import ATTENTION, PrefsCommand
 from prefs.management.commands.backfill_prefs import run_figures
+from prefs.management.commands.quarantine_prefs import accepted_figures
+from prefs.management.progress import span
 
 _MARKS = {(True, False): "met  ", (False, False): "UNMET", (False, True): "OVERRIDDEN"}
 
@@ -29,7 +32,8 @@ class Command(PrefsCommand):
             missing = any("--create" in repair for repair in repairs)
             what = "A switch row is missing" if missing else "The switches contradict the column"
             lines = [f"{what}; no preference can be read or written. Run:"]
-            return {"error": lines[0], "repairs": repairs}, [*lines, *_indented(repairs)], 1
+            figures = {"error": lines[0], "repairs": repairs, "next": f"Run `{repairs[0]}`."}
+            return {**figures, "next_command": repairs[0]}, [*lines, *_indented(repairs)], 1
         found = status(self.alias, conf.current())
         attention = options["check"] and found.needs_attention
         status_ = 1 if found.problems else ATTENTION if attention else 0
@@ -37,9 +41,12 @@ class Command(PrefsCommand):
 
 
 def _figures(found: Status) -> dict[str, Any]:
-    verification = found.verification
+    run = found.standing.run
     return {
         "state": found.state,
+        "since": found.stood_since and found.stood_since.isoformat(),
+        "stood_seconds": found.stood_since and (found.asked_at - found.stood_since).total_seconds(),
+        **found.next_step.figures(),
         "route": found.state.route.name,
         "users": found.users,
         "copied": found.copied,
@@ -54,9 +61,11 @@ def _figures(found: Status) -> dict[str, Any]:
             }
             for plan in found.plans
         ],
-        "verification": verification and run_figures(verification),
-        "differing": verification and verification.differing,
-        "quarantined": found.quarantined,
+        "verification": run and run_figures(run),
+        "evidence": found.standing.figures(),
+        "differing": found.standing.differing,
+        "quarantined": {each.leaf or DOCUMENT: each.users for each in found.quarantined},
+        "accepted": accepted_figures(found.quarantined),
         "archive": found.archive and found.archive.figures(),
         "runs": [run_figures(run) for run in found.runs],
     }
@@ -64,13 +73,14 @@ def _figures(found: Status) -> dict[str, Any]:
 
 def _lines(found: Status) -> list[str]:
     lines = [
-        f"state        {found.state}",
+        f"state        {found.state}{_stood(found)}",
+        f"next         {found.next_step.says}",
         f"route        {found.state.route.name}",
         f"users        {found.users}, {found.copied} of them with typed rows",
-        f"differences  {_differences(found)}",
+        f"differences  {found.standing}",
         f"quarantine   {_quarantine(found)}",
     ]
-    lines += _indented([f"{leaf or 'document'}: {n}" for leaf, n in found.quarantined.items()])
+    lines += _indented([str(each) for each in found.quarantined])
     if made := found.archive:
         lines.append(
             f"archive      {made.users} users, {made.bytes:,} bytes, made"
@@ -95,15 +105,15 @@ def _lines(found: Status) -> list[str]:
     return lines
 
 
-def _differences(found: Status) -> str:
-    run = found.verification
-    if run is None:
-        return "unknown: no verification of all users is on record"
-    return f"{run.differing} among {run.users} users ({run}, {run.finished_at:%Y-%m-%d %H:%M} UTC)"
+def _stood(found: Status) -> str:
+    if found.stood_since is None:
+        return ", by no transition on record"
+    stood = (found.asked_at - found.stood_since).total_seconds()
+    return f", for {span(stood)}, since {found.stood_since:%Y-%m-%d %H:%M} UTC"
 
 
 def _quarantine(found: Status) -> str:
-    leaves = f"{sum(found.quarantined.values())} leaves"
+    leaves = f"{sum(each.users for each in found.quarantined)} leaves"
     return f"{leaves}: manage.py quarantine_prefs" if found.quarantined else leaves
 
 

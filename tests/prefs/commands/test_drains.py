@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from prefs.engine.flips import Blocker, blockers
+from prefs.blockers import Blocker
+from prefs.engine.flips import blockers
 from prefs.engine.states import State
 from prefs.models import Transition, UserPreferences
 from tests.support import scratch
@@ -53,7 +54,7 @@ def test_each_of_them_is_named_with_what_it_does(site: str) -> None:
         )
         assert 1 <= first.seconds < 10
         assert str(first).startswith(
-            f"pid {session.info.backend_pid} (the previous release, idle in transaction, 1 s): U"
+            f"pid {session.info.backend_pid} (the previous release, idle in transaction, 1.0 s): U"
         )
         assert (second.pid, second.name) == (unnamed.info.backend_pid, "")
         assert "(unnamed, " in str(second)
@@ -71,7 +72,7 @@ def test_a_prepared_transaction_is_named_by_what_ends_it(site: str) -> None:
     try:
         [found] = blockers(ALIAS)
         assert (found.pid, found.name, found.state) == (None, "a gid", "prepared")
-        assert str(found) == "the prepared transaction 'a gid' (prepared, 0 s)"
+        assert str(found) == "the prepared transaction 'a gid' (prepared, 0.0 s)"
         outcome = run("advance_prefs", *SHORT)
         assert outcome.status == 1
         assert "  waits for the prepared transaction 'a gid' (prepared, " in outcome.out

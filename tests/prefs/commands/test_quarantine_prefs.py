@@ -11,7 +11,7 @@ import pytest
 from django.db.models import QuerySet
 
 from prefs.engine.states import State
-from prefs.models import AuditEntry, Run
+from prefs.models import AcceptedQuarantine, AuditEntry, Run
 from tests.support import scratch
 from tests.support.running import run
 from tests.support.steps import (
@@ -245,3 +245,93 @@ def test_killed_it_leaves_each_user_whole_and_a_second_start_finishes(site: str)
     assert document_texts() == ['{"compact_mode": true}'] * 40
     assert differences() == []
     assert [run_.status for run_ in corrections()] == ["abandoned", "done"]
+
+
+# --- accepted --------------------------------------------------------------------------------
+
+
+def test_what_was_accepted_with_a_reason_asks_for_no_attention(site: str) -> None:
+    """Case C13: status_prefs --check was red for ever."""
+    quarantined({"theme": 1}, {"theme": "x"}, {"language": None})
+    assert run("status_prefs", "--check").status == 3
+    for _ in range(2):
+        outcome = run("quarantine_prefs", "--accept", "theme", "--reason", "known since 2019")
+        assert outcome.status == 0
+        assert outcome.out == "Accepted: theme, 2 users. When there are more it counts again.\n"
+    assert run("status_prefs", "--check").status == 3
+    assert run("quarantine_prefs", "--accept", "language", "--reason", "harmless").status == 0
+    found = run("status_prefs", "--check")
+    assert found.status == 0
+    [record] = AcceptedQuarantine.objects.filter(leaf="theme")
+    shown = f"theme: 2, accepted: 2 by {record.actor} on {record.accepted_at:%Y-%m-%d},"
+    assert f"  {shown} 'known since 2019'\n" in found.out
+    assert f"{shown} 'known since 2019'\n" in run("quarantine_prefs").out
+    assert run("status_prefs", "--json").json["accepted"]["theme"] == {
+        "users": 2,
+        "reason": "known since 2019",
+        "actor": record.actor,
+        "accepted_at": record.accepted_at.isoformat(),
+    }
+    assert list(
+        AuditEntry.objects.filter(event="quarantine").values_list("subject", "reason", "figures")
+    ) == [
+        ("theme accepted", "known since 2019", {"users": 2}),
+        ("theme accepted", "known since 2019", {"users": 2}),
+        ("language accepted", "harmless", {"users": 1}),
+    ]
+
+
+def test_it_counts_again_when_it_grows_and_not_when_it_shrinks(site: str) -> None:
+    """Case C13: what was accepted is a number of users."""
+    first, _ = quarantined({"theme": 1}, {"theme": "x"})
+    run("quarantine_prefs", "--accept", "theme", "--reason", "known")
+    set_blob(first, {})
+    rows("DELETE FROM user_preferences WHERE user_id = %s", first)
+    copy_all()
+    assert run("status_prefs", "--check").status == 0
+    quarantined({"theme": 1}, {"theme": 2})
+    outcome = run("status_prefs", "--check")
+    assert outcome.status == 3
+    assert "  theme: 3, 1 more than accepted: 2 by " in outcome.out
+    run("quarantine_prefs", "--accept", "theme", "--reason", "three now")
+    assert run("status_prefs", "--check").status == 0
+
+
+def test_an_acceptance_can_be_withdrawn(site: str) -> None:
+    """Case C13: and then it counts whole."""
+    quarantined([])
+    assert run("quarantine_prefs", "--accept", "document", "--reason", "a list").status == 0
+    assert run("status_prefs", "--check").status == 0
+    outcome = run("quarantine_prefs", "--withdraw", "document", "--json")
+    assert outcome.json == {"leaf": "document", "users": 1, "accepted": False}
+    assert run("status_prefs", "--check").status == 3
+    again = run("quarantine_prefs", "--withdraw", "document")
+    assert again.status == 1
+    assert "The quarantine at document is not accepted" in again.err
+    assert list(AuditEntry.objects.values_list("subject", flat=True)) == [
+        "document accepted",
+        "document accepted no longer",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("--accept", "theme"), 2, "--accept needs --reason TEXT"),
+        (("--accept", "theme", "--reason", "  "), 2, "--accept needs --reason TEXT"),
+        (("--accept", "font", "--reason", "x"), 2, "invalid choice: 'font'"),
+        (("--accept", "language", "--reason", "x"), 1, "Nothing is in quarantine at language, so"),
+        (("--accept", "theme", "--reason", "x", "--user", "1"), 2, "--user cannot go with --acc"),
+        (("--withdraw", "theme", "--correct"), 2, "--correct cannot go with --accept or"),
+        (("--accept", "theme", "--withdraw", "theme"), 2, "not allowed with argument --accept"),
+    ],
+)
+def test_what_cannot_be_accepted_is_refused_with_a_sentence(
+    site: str, arguments: tuple[str, ...], status: int, says: str
+) -> None:
+    """Case C13: bad input changes nothing."""
+    quarantined({"theme": 1})
+    outcome = run("quarantine_prefs", *arguments)
+    assert (outcome.status, says in outcome.err) == (status, True), outcome
+    assert not AcceptedQuarantine.objects.exists()
+    assert not AuditEntry.objects.exists()

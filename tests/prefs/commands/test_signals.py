@@ -147,3 +147,52 @@ def test_a_run_whose_session_the_server_ends_says_so_and_resumes(site: str) -> N
     assert out.count("\n") == 1
     copy_all()
     assert (Run.objects.get().users, Run.objects.get().copied, differences()) == (60, 60, [])
+
+
+def block(alias: str) -> str:
+    """A site's own throttle that does not answer."""
+    Clock().sleep(300)
+    return alias
+
+
+# The statement that comes before the site's own function is asked.
+LOOKED = """SELECT count(*) FROM pg_stat_activity WHERE state = 'idle'
+  AND datname = current_database() AND query LIKE '%pg_stat_replication%'"""
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGINT)
+
+
+def terminate(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+
+
+def order_to_stop(process: subprocess.Popen[str]) -> None:
+    assert run("backfill_prefs", "--stop").status == 0
+
+
+ENDS = {
+    "SIGINT": (interrupt, 130),
+    "SIGTERM": (terminate, 143),
+    "--stop": (order_to_stop, 130),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_throttle_that_blocks_keeps_nobody_from_ending_it(site: str, how: str) -> None:
+    """Case B15: PREFS_THROTTLE_CALLABLE blocked, and Ctrl-C waited for it without end."""
+    end, status = ENDS[how]
+    many_users(20)
+    environ = scratch.environment(site, throttle_callable=f"{__name__}.block")
+    with scratch.start(environ, "backfill_prefs", "--workers", "2") as process:
+        try:
+            until(lambda: value(LOOKED) > 0 or process.poll() is not None, 20)
+            end(process)
+            _, err = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert process.returncode == status, err
+    assert "A look at what to wait for has not ended, and was left to itself." in err
+    assert (Run.objects.get().status, copied()) == ("interrupted", 0)
+    assert run("backfill_prefs", "--json").json["copied"] == 20

@@ -19,8 +19,10 @@ def test_it_shows_state_route_progress_gates_and_runs(site: str) -> None:
     outcome = run("status_prefs")
     assert (outcome.status, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert lines[:6] == [
-        "state        expanded",
+    assert lines[0].startswith("state        expanded, for ")
+    assert lines[1:7] == [
+        "next         Run `manage.py advance_prefs --to dual_write`: from then on every write goes"
+        " to both stores.",
         "route        BLOB",
         "users        4, 3 of them with typed rows",
         "differences  unknown: no verification of all users is on record",
@@ -41,7 +43,7 @@ def test_it_works_in_every_state(site: str, reached: State) -> None:
     assert found.status == 0
     assert (found.json["state"], found.json["route"]) == (reached, reached.route.name)
     assert found.json["settled"] is True
-    assert run("status_prefs").out.startswith(f"state        {reached}\n")
+    assert run("status_prefs").out.startswith(f"state        {reached}, for ")
 
 
 def test_check_exits_3_on_differences_until_they_are_gone(site: str) -> None:

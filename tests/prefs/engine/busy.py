@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -65,6 +67,31 @@ def waiters() -> int:
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     return found
+
+
+@contextmanager
+def writing_all_the_time(site: str, clients: int, seconds: tuple[float, float]) -> Iterator[None]:
+    """So many clients whose transactions, of so many seconds, hold users one after the other."""
+    users, over = add_users(*[{"theme": "dark"}] * clients), threading.Event()
+
+    def write(user: int) -> None:
+        drawn = random.Random(user)
+        with scratch.connect(site, "web") as session:
+            while not over.is_set():
+                with session.transaction():
+                    touch = "UPDATE accounts_user SET last_name = 'x' WHERE id = %s"
+                    session.execute(touch, [user])
+                    session.execute("SELECT pg_sleep(%s)", [drawn.uniform(*seconds)])
+
+    futures = [in_thread(partial(write, user)) for user in users]
+    try:
+        held = "SELECT count(DISTINCT pid) FROM pg_locks WHERE relation = 'accounts_user'::regclass"
+        until(lambda: value(held + " AND mode = 'RowExclusiveLock'") == clients)
+        yield
+    finally:
+        over.set()
+        for future in futures:
+            future.result(30)
 
 
 @contextmanager

@@ -36,6 +36,10 @@ from tests.support.steps import (
     verify_all,
 )
 
+NEWCOMER = """INSERT INTO accounts_user (password, is_superuser, username, first_name, last_name,
+  email, is_staff, is_active, date_joined)
+  VALUES ('', false, %s, '', '', '', false, true, now()) RETURNING preferences ->> 'at'"""
+
 
 def test_type_default_not_null_comment_and_indexes_come_back_identical(site: str) -> None:
     add_users({"theme": "dark"}, {"items_per_page": 10.5}, [])
@@ -58,6 +62,38 @@ def test_a_bare_column_comes_back_bare(site: str) -> None:
     go(State.DROPPED)
     go(State.MIRROR_OFF)
     assert definition() == before
+
+
+@pytest.mark.parametrize("function", ["clock_timestamp", "now"])
+def test_a_default_that_is_no_constant_writes_no_user_under_the_lock(
+    site: str, function: str
+) -> None:
+    """Case B12: added with the column, a volatile one writes the whole table anew."""
+    add_users(*(document for document in VARIED if document is not None))
+    rows(
+        "ALTER TABLE accounts_user ALTER COLUMN preferences SET NOT NULL, ALTER COLUMN preferences"
+        f" SET DEFAULT jsonb_build_object('at', {function}())"
+    )
+    before, texts = definition(), blob_texts()
+    go(State.DROPPED)
+    file = value("SELECT pg_relation_filenode('accounts_user')")
+    taken = take(State.MIRROR_OFF, SOON, stops_after(3), forward=False)
+    assert taken is not None
+    assert taken.settled_at is None
+    # Who registers before it is filled has the default of that moment, in both stores.
+    newcomer = "INSERT INTO accounts_user (password, is_superuser, username, first_name, last_name,"
+    newcomer += " email, is_staff, is_active, date_joined)"
+    newcomer += (
+        " VALUES ('', false, %s, '', '', '', false, true, now()) RETURNING preferences->>'at'"
+    )
+    given = {value(newcomer, name) for name in ("one", "other")}
+    assert len(given) == 2
+    assert value("SELECT pg_relation_filenode('accounts_user')") == file
+    take(None, forward=False)
+    assert blob_texts()[: len(texts)] == texts
+    assert {text[8:-2] for text in document_texts()[len(texts) :] if text} == given
+    assert (definition(), differences()) == (before, [])
+    assert value("SELECT pg_relation_filenode('accounts_user')") == file
 
 
 def test_every_blob_comes_back_exactly(site: str) -> None:
@@ -154,7 +190,7 @@ def test_while_a_restore_is_open_nothing_else_begins(site: str) -> None:
         verify_all,
         lambda: backfill(ALIAS, Direction.REVERSE, SOON, Control()),
         lambda: flip(on, ALIAS, SOON, TESTER),
-        lambda: drop(off, ALIAS, SOON, TESTER, FakeClock()),
+        lambda: drop(off, ALIAS, SOON, TESTER, Control()),
     ):
         with pytest.raises(OpenTransition, match=r"dropped to mirror_off .* has not settled"):
             work()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from prefs.ddl import LockNotObtained
+from prefs import ddl
+from prefs.clock import Clock
+from prefs.conf import Settings
 from prefs.engine import keys
 from prefs.engine.backfill import backfill, plan
 from prefs.engine.batches import Control, Progress
@@ -15,6 +20,7 @@ from prefs.engine.integrity import problems
 from prefs.engine.repair import Direction
 from prefs.engine.states import State
 from prefs.models import Run
+from tests.prefs.engine.busy import writing_all_the_time
 from tests.support import scratch
 from tests.support.steps import (
     ALIAS,
@@ -23,6 +29,7 @@ from tests.support.steps import (
     differences,
     in_thread,
     many_users,
+    patient,
     rows,
     run_once,
     take,
@@ -143,12 +150,13 @@ def test_a_restart_and_a_run_that_died_in_between_put_them_back(
     many_users(20)
     stopped_in_the_copy()
     put_back = keys.put_back
+    tried = ddl.Tried(ALIAS, "it", ddl.Wanted(), Control().tries(SOON))
 
     def fail(*arguments: Any) -> None:
-        raise LockNotObtained("put the foreign keys back", 1)
+        raise ddl.LockNotObtained("put the foreign keys back", tried)
 
     monkeypatch.setattr(keys, "put_back", fail)
-    with pytest.raises(LockNotObtained):
+    with pytest.raises(ddl.LockNotObtained):
         backfill(ALIAS, FORWARD, SOON, Control(), restart=True)
     failed = Run.objects.get(status="failed")
     assert (failed.phase, keys.missing(ALIAS)) == ("keys", BOTH)
@@ -168,7 +176,7 @@ def test_where_users_is_locked_for_long_they_stay_and_the_copy_goes_on(
     site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many_users(20)
-    monkeypatch.setattr(keys, "_PATIENCE", keys._ONE_TRY)
+    monkeypatch.setattr(keys, "_PATIENCE", ddl.FIRST_TRY)
     told: list[str] = []
     with scratch.connect(site) as session:
         session.execute("BEGIN")
@@ -184,7 +192,7 @@ def test_they_are_not_put_aside_once_a_flip_is_under_way(site: str) -> None:
         session.execute("BEGIN")
         session.execute("SELECT pg_advisory_xact_lock(hashtext('unrelated'))")
         take(State.DUAL_WRITE)
-        keys.put_aside(ALIAS, SOON, Control().clock)
+        keys.put_aside(ALIAS, SOON, Control())
     assert keys.missing(ALIAS) == []
 
 
@@ -217,3 +225,92 @@ def test_a_live_writer_waits_for_no_validation(site: str) -> None:
     assert (value(SLEEPS), future.done()) == (1, False)
     assert future.result(20).status == "done"
     assert (value(ORPHANS), keys.missing(ALIAS)) == (0, [])
+
+
+def test_they_come_back_under_transactions_that_hold_users_one_after_the_other(site: str) -> None:
+    """Case B17: no transaction is long, but a try of 40 ms never gets through."""
+    many_users(20)
+    stopped_in_the_copy()
+    told: list[str] = []
+    clock = Clock()
+    with writing_all_the_time(site, 8, (0.2, 0.8)):
+        began = clock.now()
+        run = backfill(ALIAS, FORWARD, Settings(), Control(notice=told.append))
+        took = clock.now() - began
+    assert (run.status, run.phase, keys.missing(ALIAS)) == ("done", "keys", [])
+    # A try of half a second gets through in one case of four.
+    assert took < 60
+    assert value("SELECT count(*) FROM pg_constraint WHERE conname ~ 'preferences_user_id_fkey'")
+    for text in told:
+        assert re.match(
+            r"to add the foreign key (user|notification)_preferences_user_id_fkey: \d+ tries at its"
+            r" table lock, the last of \d+ ms; waiting for pid \d+ \(web, \w+, 0\.\d s\): SELECT",
+            text,
+        ), text
+
+
+def test_it_keeps_to_the_limit_and_tells_the_true_reason(site: str) -> None:
+    """Case B17: what is too short a limit is not blamed on a long transaction."""
+    many_users(20)
+    stopped_in_the_copy()
+    told: list[str] = []
+    settings = replace(patient(5), ddl_lock_timeout=timedelta(milliseconds=60))
+    with (
+        writing_all_the_time(site, 8, (0.2, 0.8)),
+        pytest.raises(ddl.LockNotObtained) as raised,
+    ):
+        backfill(ALIAS, FORWARD, settings, Control(notice=told.append))
+    said = str(raised.value)
+    assert said.startswith(
+        "No table lock to add the foreign key user_preferences_user_id_fkey within 5 s of short"
+        " tries ("
+    )
+    assert "the last of 60 ms); nothing was changed. Nobody held it all the time: tran" in said
+    assert "raise PREFS_DDL_LOCK_TIMEOUT beyond the longest of them" in said
+    assert len(told) == 2
+    assert copy_all().status == "done"
+
+
+def test_a_transaction_that_holds_users_all_the_time_is_named(site: str) -> None:
+    """Case B17: where one is long, it is said which."""
+    [user, *_] = many_users(20)
+    stopped_in_the_copy()
+    with scratch.connect(site, "the report") as session:
+        session.execute("BEGIN")
+        session.execute("UPDATE accounts_user SET last_name = 'x' WHERE id = %s", [user])
+        with pytest.raises(ddl.LockNotObtained) as raised:
+            backfill(ALIAS, FORWARD, SOON, Control())
+        said = str(raised.value)
+        assert f"It was held all the time by pid {session.info.backend_pid} (the report, " in said
+        assert said.endswith(": end that. Then run the same command again.")
+
+
+def test_an_operator_ends_the_tries_at_once_and_the_run_goes_on_later(site: str) -> None:
+    """Case B17: a stop is heard between two tries."""
+    [user, *_] = many_users(20)
+    run = stopped_in_the_copy()
+    with scratch.connect(site, "the report") as session:
+        session.execute("BEGIN")
+        session.execute("UPDATE accounts_user SET last_name = 'x' WHERE id = %s", [user])
+        tries = iter(range(1000))
+        control = Control(stopped=lambda: run_phase() == "keys" and next(tries) > 5)
+        assert backfill(ALIAS, FORWARD, Settings(), control).status == "interrupted"
+    assert (copy_all().pk, keys.missing(ALIAS)) == (run.pk, [])
+
+
+def run_phase() -> str:
+    return Run.objects.get().phase
+
+
+def test_a_worker_whom_another_is_ahead_of_waits_for_it_however_long(site: str) -> None:
+    """Case B17: its patience is for locks of others."""
+    many_users(20)
+    stopped_in_the_copy()
+    with scratch.connect(site) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT pg_advisory_xact_lock(hashtext('prefs foreign keys'))")
+        future = in_thread(lambda: backfill(ALIAS, FORWARD, patient(0.1), Control()))
+        until(lambda: run_phase() == "keys")
+        Clock().sleep(1)
+        assert not future.done()
+    assert future.result(20).status == "done"

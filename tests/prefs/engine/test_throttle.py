@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings as DjangoSettings
 
 from prefs.clock import Clock
@@ -19,7 +17,7 @@ from prefs.engine.backfill import backfill
 from prefs.engine.batches import Control, Progress
 from prefs.engine.repair import Direction
 from prefs.engine.states import State
-from prefs.engine.throttle import Throttle, Watch
+from prefs.engine.throttle import Throttle, ThrottleSilent, Watch
 from prefs.models import Run
 from prefs.sql import signals
 from tests.prefs.engine.busy import WORKER, asleep, waiting
@@ -28,6 +26,7 @@ from tests.support.running import run
 from tests.support.steps import (
     ALIAS,
     SOON,
+    FakeClock,
     add_users,
     copy_all,
     differences,
@@ -180,15 +179,6 @@ def test_it_waits_while_the_sites_own_function_says_why(site: str) -> None:
     assert throttle.look() == "the nightly report is running"
 
 
-@pytest.mark.parametrize("limits", [(5,), (5, 5), (5, 9), (5, -1), ("five", "four"), (1, 2, 3)])
-def test_wrong_thresholds_are_named(site: str, limits: Any) -> None:
-    with pytest.raises(ImproperlyConfigured) as raised:
-        Throttle(ALIAS, replace(SOON, throttle_active_sessions=limits))
-    assert str(raised.value).startswith(
-        f"PREFS_THROTTLE_ACTIVE_SESSIONS is {limits!r}; expected two numbers, where to wait and"
-    )
-
-
 def test_thresholds_may_be_off(site: str) -> None:
     assert SOON.throttle_waiting_sessions == (4, 1)
     with waiting(site, 5):
@@ -302,3 +292,73 @@ def test_a_watch_looks_again_and_again_and_leaves_no_thread_and_no_session(site:
             until(partial(says, watch, reason))
     assert "throttle" not in {thread.name for thread in threading.enumerate()}
     until(lambda: sessions() == before)
+
+
+# --- a look that does not end --------------------------------------------------------------
+
+
+def own_block(alias: str) -> str:
+    """A site's own throttle that answers when the test is over."""
+    answers.wait(60)
+    return ""
+
+
+answers = threading.Event()
+
+
+@pytest.fixture
+def blocked() -> Iterator[Settings]:
+    """Settings with that throttle; it may answer at the end."""
+    answers.clear()
+    yield replace(QUIET, throttle_callable=f"{__name__}.own_block")
+    answers.set()
+
+
+def test_a_look_that_takes_long_is_told_and_nobody_is_copied_before_it_ends(
+    site: str, blocked: Settings
+) -> None:
+    """Case B15: where the site's own function blocks, it waits as for a busy database."""
+    many_users(20)
+    told: list[Progress] = []
+
+    def tell(progress: Progress) -> None:
+        told.append(progress)
+        if len(told) == 3:
+            answers.set()
+
+    with Watch(ALIAS, blocked) as watch:
+        control = Control(progress=tell, throttle=watch)
+        assert backfill(ALIAS, Direction.FORWARD, blocked, control).users == 20
+    assert {progress.users for progress in told[:3]} == {0}
+    assert told[0].note == "waiting: a look at what to wait for has taken 0 s"
+
+
+def test_a_look_that_does_not_end_ends_the_run_which_resumes(site: str, blocked: Settings) -> None:
+    """Case B15: there is a limit, and it is said what happens at it."""
+    many_users(20)
+    settings = replace(blocked, throttle_patience=timedelta(seconds=1))
+    notices: list[str] = []
+    with (
+        Watch(ALIAS, settings, notice=notices.append) as watch,
+        pytest.raises(ThrottleSilent, match=r"has ended for 1 s \(PREFS_THROTTLE_PATIENCE\): "),
+    ):
+        backfill(ALIAS, Direction.FORWARD, settings, Control(throttle=watch), workers=3)
+    assert notices == ["A look at what to wait for has not ended, and was left to itself."]
+    failed = Run.objects.get()
+    assert (failed.status, failed.users) == ("failed", 0)
+    assert (copy_all().pk, Run.objects.get().users) == (failed.pk, 20)
+
+
+def test_a_look_that_blocks_later_counts_as_the_one_before_for_a_while(
+    site: str, blocked: Settings
+) -> None:
+    """Case B15: a slow function does not slow down the work."""
+    clock = FakeClock()
+    with Watch(ALIAS, blocked, clock) as watch:
+        watch._looked.set()
+        assert watch() == ""
+        clock.sleep(6)
+        assert watch() == "a look at what to wait for has taken 6 s"
+        clock.sleep(60)
+        with pytest.raises(ThrottleSilent):
+            watch()

@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 from django.db import transaction
 
+from prefs.blockers import Blocker
 from prefs.engine import flips
 from prefs.models import UserPreferences
 from prefs.sql import catalog
@@ -187,7 +188,7 @@ def test_what_a_role_may_not_see_of_another_is_unknown_and_breaks_nothing(site: 
     try:
         with open_transaction(site, *writing, name="somebody") as pid:
 
-            def onlooker() -> list[flips.Blocker]:
+            def onlooker() -> list[Blocker]:
                 rows(f'SET ROLE "{role}"')
                 return flips.blockers(ALIAS, waiting)
 

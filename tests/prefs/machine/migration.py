@@ -10,8 +10,9 @@ from waffle import get_waffle_switch_model
 
 from prefs.engine.gates import GateRefused
 from prefs.engine.repair import Direction
-from prefs.engine.states import OutOfOrder, State, refuse_to_unexpand
+from prefs.engine.states import OutOfOrder, State
 from prefs.engine.switches import SwitchRefused
+from prefs.engine.unexpand import refuse_to_unexpand
 from prefs.models import Run
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from tests.prefs.machine.background import STOPS, BackgroundRules, open_run, stops_after

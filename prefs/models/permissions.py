@@ -1,0 +1,26 @@
+"""Who may do what to the migration: permissions of a model that has no table."""
+
+from __future__ import annotations
+
+from django.db import models
+
+ADVANCE = "prefs.advance_migration"
+
+
+class Migration(models.Model):
+    """The migration itself, to which an admin's permissions belong. waffle's own turn nothing."""
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        permissions = (
+            ("view_migration", "Can view the preferences migration"),
+            ("operate_migration", "Can run and correct in the preferences migration"),
+            ("advance_migration", "Can take transitions of the preferences migration"),
+            ("contract_migration", "Can drop the column and remove the archive"),
+            ("view_documents", "Can view anyone's preferences"),
+            ("change_documents", "Can change anyone's preferences"),
+        )
+
+    def __str__(self) -> str:
+        return "the preferences migration"
