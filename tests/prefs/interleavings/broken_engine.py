@@ -122,7 +122,9 @@ def a_drain_that_ignores_prepared_transactions() -> Iterator[None]:
 )
 def a_verification_begun_before_the_drain_is_accepted() -> Iterator[None]:
     """The gate takes the latest verification, whenever it began."""
-    with replaced("last_settled", lambda alias: datetime(2000, 1, 1, tzinfo=UTC), conditions.evidence):
+    with replaced(
+        "last_settled", lambda alias: datetime(2000, 1, 1, tzinfo=UTC), conditions.evidence
+    ):
         yield
 
 
