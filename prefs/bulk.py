@@ -45,7 +45,7 @@ class Merge:
 
 
 def columns(merges: Mapping[Any, Merge]) -> dict[str, list[Any]]:
-    """Merges by key as the parameters of prefs.sql.changes.merge."""
+    """Merges by key as the parameters of prefs.sql.merges.merge."""
     return {
         "users": list(merges),
         "inserts": [each.inserts for each in merges.values()],

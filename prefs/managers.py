@@ -20,7 +20,8 @@ from prefs.routing import Route
 from prefs.rows import RowQuerySet
 from prefs.sql import copying, writes
 from prefs.sql import documents as sql
-from prefs.sql.changes import change, merge
+from prefs.sql.changes import change
+from prefs.sql.merges import merge
 
 # Refused by the JSON parser of PostgreSQL: too deep (54001), or too large (54000).
 _TOO_COMPLEX = ("54000", "54001")
