@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_django import DjangoDbBlocker
@@ -15,7 +16,13 @@ from tests.support import scratch
 from tests.support.running import run
 from tests.support.steps import add_users, differences, go, rows, state
 
-DOCUMENTS = ({"theme": "dark", "n": 1.0}, None, {}, [1], {"theme": "purple", "notifications": 5})
+DOCUMENTS: tuple[Any, ...] = (
+    {"theme": "dark", "n": 1.0},
+    None,
+    {},
+    [1],
+    {"theme": "purple", "notifications": 5},
+)
 
 
 @pytest.fixture(scope="module")
