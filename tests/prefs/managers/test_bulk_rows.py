@@ -17,6 +17,7 @@ from prefs.models import NotificationPreferences, UserPreferences
 from prefs.patches import NotALeaf, NotAValue
 from tests.prefs.fields.people import statements
 from tests.support import stores
+from tests.support.steps import held_open, in_thread, until, waiting_for_locks
 from tests.support.stores import NOBODY, Place, insert_user, insert_users, versions
 
 pytestmark = pytest.mark.django_db
@@ -184,6 +185,18 @@ def test_update_leaves_a_row_alone_that_the_queryset_does_not_select(table_place
     assert chosen.update(theme="system") == 2
     assert [e["theme"] for e in _stored(table_place, users)] == ["system", "light", "system"]
     assert chosen.update(theme="system") == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_update_asks_again_which_rows_are_meant_once_it_has_the_lock(table_place: Place) -> None:
+    """Case A16: what another session wrote while the update waited is not overwritten."""
+    user = insert_user(table_place, DOCUMENT)
+    meant = UserPreferences.objects.filter(theme="dark")
+    with held_open(lambda: UserPreferences.objects.merge(user, {"theme": "system"})):
+        update = in_thread(lambda: meant.update(theme="light"))
+        until(lambda: waiting_for_locks() > 0)
+    assert update.result(30) == 0
+    assert UserPreferences.objects.document(user)["theme"] == "system"
 
 
 @pytest.mark.usefixtures("_chunks_of_two")
