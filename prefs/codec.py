@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from prefs.mapping import LEAVES, Shape
 
 MAX_PATCH_DEPTH = 100
 _SHOWN = 80
+# NUL, and halves of surrogate pairs.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class InvalidDocument(ValueError):
@@ -66,6 +69,21 @@ def encode(user_id: object, document: object, *, max_depth: int | None = None) -
     return text
 
 
+def sendable(user_id: object, text: object) -> str:
+    """JSON text as PostgreSQL takes it; InvalidDocument for what is no text of its encoding."""
+    if not isinstance(text, str):
+        raise InvalidDocument(user_id, {"": f"it is a {type(text).__name__}, not JSON text"})
+    if unstorable(text):
+        message = f"{text[:_SHOWN]!r} holds a character that jsonb cannot store"
+        raise InvalidDocument(user_id, {"": message})
+    return text
+
+
+def unstorable(text: str) -> bool:
+    """Whether a text holds a character that PostgreSQL has in none of its own."""
+    return _UNSTORABLE.search(text) is not None
+
+
 def _check(document: object, max_depth: int | None) -> None:
     """Refuse what json.dumps would change silently, and what no jsonb can hold."""
     level = [document]
@@ -74,7 +92,7 @@ def _check(document: object, max_depth: int | None) -> None:
         if depth == max_depth and any(isinstance(v, dict | list | tuple) for v in level):
             raise ValueError(f"nested more than {max_depth} deep; expected at most {max_depth}")
         for text in _strings(level):
-            if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+            if unstorable(text):
                 raise ValueError(f"{text[:_SHOWN]!r} holds a character that jsonb cannot store")
         level = [child for value in level for child in _children(value)]
         depth += 1

@@ -11,17 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
 from django.db import DataError, OperationalError, connections, models, router, transaction
 
-from prefs import codec, conf
+from prefs import codec, conf, owners
+from prefs.bulk import Merge, columns
 from prefs.mapping import RESIDUE_COLUMN, topic
 from prefs.routing import Route
 from prefs.rows import RowQuerySet
 from prefs.sql import copying, writes
 from prefs.sql import documents as sql
 from prefs.sql.changes import change
+from prefs.sql.merges import merge
 
 # Refused by the JSON parser of PostgreSQL: too deep (54001), or too large (54000).
 _TOO_COMPLEX = ("54000", "54001")
@@ -67,10 +67,9 @@ class UserPreferencesManager(_RowManager):
 
     def document_text(self, user_id: Any) -> str | None:
         """The JSON text of one user's document as PostgreSQL has it; None for SQL NULL."""
-        keys = _keys([user_id])
-        texts = self._read(sql.read_one(), {"id": keys[0]}) if keys else {}
+        texts = self._read(sql.read_one(), {"id": owners.key_of(user_id)})
         if not texts:
-            raise _no_such_user(user_id)
+            raise owners.no_such_user(user_id)
         return next(iter(texts.values()))
 
     def documents(self, user_ids: Iterable[Any]) -> dict[Any, Any]:
@@ -83,9 +82,10 @@ class UserPreferencesManager(_RowManager):
         Takes the user's row lock (FOR NO KEY UPDATE) until the transaction ends. Raises
         InvalidDocument with every offending leaf that differs from what is stored.
         """
-        text = codec.encode(user_id, document)
-        stored = self._write(user_id, writes.REPLACE, text, codec.unknown_leaves(document))
-        return codec.decode(user_id, stored)
+        key = owners.key_of(user_id)
+        text = codec.encode(key, document)
+        stored = self._write(key, writes.REPLACE, text, codec.unknown_leaves(document))
+        return codec.decode(key, stored)
 
     def merge(self, user_id: Any, patch: Any) -> Any:
         """Apply an RFC 7396 merge patch, at most 100 deep; returns what is stored.
@@ -97,8 +97,9 @@ class UserPreferencesManager(_RowManager):
 
     def merge_text(self, user_id: Any, patch: Any) -> str | None:
         """As `merge`; returns the JSON text of what is stored, never decoded."""
-        text = codec.encode(user_id, patch, max_depth=codec.MAX_PATCH_DEPTH)
-        return self._write(user_id, writes.MERGE, text, codec.unknown_leaves(patch))
+        key = owners.key_of(user_id)
+        text = codec.encode(key, patch, max_depth=codec.MAX_PATCH_DEPTH)
+        return self._write(key, writes.MERGE, text, codec.unknown_leaves(patch))
 
     def change(self, changes: Mapping[Any, Any]) -> dict[Any, str | None]:
         """Apply a change (see prefs.sql.changes) to each of many users; their new texts by id.
@@ -107,14 +108,13 @@ class UserPreferencesManager(_RowManager):
         and what fits no column is quarantined. Unknown ids are left out. Takes the users' row
         locks in key order until the transaction ends. Raises InvalidDocument.
         """
-        return self.change_texts(
-            {key: codec.encode(key, change) for key, change in changes.items()}
-        )
+        known = {key: each for user_id, each in changes.items() for key in owners.keys([user_id])}
+        return self.change_texts({key: codec.encode(key, each) for key, each in known.items()})
 
     def change_texts(self, changes: Mapping[Any, str]) -> dict[Any, str | None]:
         """The same for changes that are JSON text already."""
-        known = {key: text for each, text in changes.items() for key in _keys([each])}
-        keys, texts = list(known), list(known.values())
+        known = {key: text for each, text in changes.items() for key in owners.keys([each])}
+        keys, texts = list(known), [codec.sendable(key, text) for key, text in known.items()]
         alias = self._db or router.db_for_write(self.model)
         with _storing(keys), transaction.atomic(using=alias), connections[alias].cursor() as cursor:
             locked = lock_users(cursor, keys)
@@ -123,12 +123,44 @@ class UserPreferencesManager(_RowManager):
             cursor.execute(change(locked[0]), {"users": keys, "changes": texts})
             return dict(cursor.fetchall())
 
+    def merge_each(
+        self, merges: Mapping[Any, Merge], table: str, among: models.QuerySet[Any] | None = None
+    ) -> list[Any]:
+        """Merge into the documents of many users, by key, in one statement.
+
+        Returns the keys of those merged into. `among` are rows of which those are left alone that
+        it no longer selects once their users are locked; without it a user who is not there is
+        the user model's DoesNotExist. Takes the users' row locks in key order until the
+        transaction ends, and raises as `merge` does, for the first user by key; then nothing was
+        written.
+        """
+        alias = self._db or router.db_for_write(self.model)
+        max_bytes = conf.current().max_document_bytes
+        with (
+            _storing(list(merges)),
+            transaction.atomic(using=alias),
+            connections[alias].cursor() as cursor,
+        ):
+            route, found = lock_users(cursor, list(merges)) or (None, [])
+            if among is None:
+                _refuse_missing(merges, found)
+            else:
+                found = list(among.filter(pk__in=found).values_list("pk", flat=True))
+            if route is None or not found:
+                return []
+            parameters = columns({key: merges[key] for key in found})
+            cursor.execute(merge(route, table), {**parameters, "max_bytes": max_bytes})
+            answers = cursor.fetchall()
+            for key, *answer in answers:
+                _accepted(key, (None, *answer), max_bytes)
+        return [key for key, *_ in answers]
+
     def texts(self, user_ids: Iterable[Any]) -> dict[Any, str | None]:
         """The JSON texts of many users' documents, by id; an unknown id is left out.
 
         One statement. Raises UnprintableDocument.
         """
-        return self._read(sql.read(), {"ids": _keys(user_ids)})
+        return self._read(sql.read(), {"ids": owners.keys(user_ids)})
 
     def _read(self, statement: str, parameters: dict[str, Any]) -> dict[Any, str | None]:
         with connections[self.db].cursor() as cursor:
@@ -142,26 +174,23 @@ class UserPreferencesManager(_RowManager):
             texts[key] = text
         return texts
 
-    def _write(self, user_id: Any, incoming: str, text: str, unknown: list[str]) -> str | None:
+    def _write(self, key: Any, incoming: str, text: str, unknown: list[str]) -> str | None:
         alias = self._db or router.db_for_write(self.model)
-        keys = _keys([user_id])
-        if not keys:
-            raise _no_such_user(user_id)
         parameters = {
-            "user": keys[0],
+            "user": key,
             "input": text,
             "unknown": unknown,
             "max_bytes": conf.current().max_document_bytes,
         }
         # In a caller's transaction this is a savepoint: an error leaves theirs usable.
         with (
-            _storing([user_id]),
+            _storing([key]),
             transaction.atomic(using=alias),
             connections[alias].cursor() as cursor,
         ):
-            route = _lock(cursor, keys[0])
+            route = _lock(cursor, key)
             cursor.execute(writes.write(route, incoming), parameters)
-            return _accepted(user_id, cursor.fetchone(), parameters["max_bytes"])
+            return _accepted(key, cursor.fetchone(), parameters["max_bytes"])
 
 
 @contextmanager
@@ -191,6 +220,13 @@ def lock_users(cursor: Any, keys: Sequence[Any]) -> tuple[Route, list[Any]] | No
     return _route(*rows[0][1:]), [row[0] for row in rows]
 
 
+def _refuse_missing(keys: Iterable[Any], found: Iterable[Any]) -> None:
+    there = set(found)
+    for key in keys:
+        if key not in there:
+            raise owners.no_such_user(key)
+
+
 def _route(dual_write: bool | None, read_tables: bool | None, isolation: str) -> Route:
     if isolation != "read committed":
         raise UnsupportedIsolation(isolation)
@@ -202,7 +238,7 @@ def _lock(cursor: Any, key: Any) -> Route:
     cursor.execute(writes.lock(), {"user": key})
     row = cursor.fetchone()
     if row is None:
-        raise _no_such_user(key)
+        raise owners.no_such_user(key)
     return _route(*row)
 
 
@@ -215,26 +251,6 @@ def _accepted(user_id: Any, row: Any, max_bytes: int) -> str | None:
         found = f"its text has {size} bytes" if size is not None else "its text cannot be built"
         raise codec.InvalidDocument(user_id, {"": f"{found}; expected at most {max_bytes}"})
     return None if text is None else str(text)
-
-
-def _keys(user_ids: Iterable[Any]) -> list[Any]:
-    """The keys among `user_ids`; one that the key's column cannot hold is nobody's."""
-    field = get_user_model()._meta.pk
-    assert field is not None
-    return [key for key in map(field.get_prep_value, user_ids) if _fits(field, key)]
-
-
-def _fits(field: models.Field[Any, Any], key: Any) -> bool:
-    try:
-        field.run_validators(key)
-    except ValidationError:
-        return False
-    return True
-
-
-def _no_such_user(user_id: Any) -> Exception:
-    model = get_user_model()
-    return model.DoesNotExist(f"There is no user with the key {user_id!r}.")
 
 
 class NotificationPreferencesManager(_RowManager):

@@ -8,14 +8,17 @@ routes is as new as the last copy or mirrored write.
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Self, TypeVar
 
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, models, router, transaction
 
+from prefs.bulk import CHUNK, Conflict, Merge, chunks
 from prefs.mapping import Leaf, leaves_of
+from prefs.owners import key_of
+from prefs.patches import NotALeaf, chosen_leaves, patch_of
 
 _NEVER_LOADED = object()
 Row = TypeVar("Row", bound="TypedRow")
@@ -42,48 +45,114 @@ class NotARow(TypeError):
         )
 
 
-class NotALeaf(ValueError):
-    """A field of a typed row that no leaf of a document stands for."""
-
-    def __init__(self, names: Iterable[str], known: Iterable[str]) -> None:
-        super().__init__(
-            f"{', '.join(sorted(names))} cannot be set on a typed row; expected of"
-            f" {', '.join(known)}. Use UserPreferences.objects.merge for anything else."
-        )
-
-
 class RowQuerySet(models.QuerySet[Row]):
-    """A queryset whose writes are merges, one for each user, in key order."""
+    """A queryset whose writes are merges, in key order, chunk by chunk in one transaction."""
 
     def update(self, **values: Any) -> int:
-        """Set leaves of every row, in one transaction; returns how many rows there are."""
+        """Set leaves of every row; returns how many rows there are.
+
+        A row counts that is still selected once its user is locked. Two reads, a lock and a
+        write for each 1,000 of them.
+        """
+        if self.query.is_sliced:
+            raise TypeError("Cannot update a query once a slice has been taken.")
+        if self.query.distinct_fields:
+            raise TypeError("Cannot call update() after .distinct(*fields).")
+        patch = patch_of(chosen_leaves(self.model, values), values)
+        if not patch:
+            return self.count()
+        self._for_write = True
+        rows, after = 0, None
         with transaction.atomic(using=self.db):
-            rows = list(self.order_by("pk"))
-            for row in rows:
-                for name, value in values.items():
-                    setattr(row, name, value)
-                row.save(using=self.db, update_fields=list(values))
-        return len(rows)
+            while keys := self._page(after):
+                merge = Merge.of(keys[0], patch, patch)
+                rows += len(self._merge(dict.fromkeys(keys, merge), among=self))
+                after = keys[-1]
+        self._result_cache = None
+        return rows
 
     update.alters_data = True  # type: ignore[attr-defined]
 
-    def bulk_create(self, objs: Iterable[Row], *args: Any, **options: Any) -> list[Row]:
-        """Save rows in key order, in one transaction."""
+    def _page(self, after: Any) -> list[Any]:
+        rest = self if after is None else self.filter(pk__gt=after)
+        found = rest.order_by("pk").values_list("pk", flat=True)[:CHUNK]
+        return list(dict.fromkeys(found))
+
+    def _merge(
+        self, merges: Mapping[Any, Merge], among: models.QuerySet[Any] | None = None
+    ) -> set[Any]:
+        manager = documents_manager(self.db)
+        return set(manager.merge_each(merges, self.model._meta.db_table, among))
+
+    def bulk_create(
+        self,
+        objs: Iterable[Row],
+        batch_size: int | None = None,
+        ignore_conflicts: bool = False,
+        update_conflicts: bool = False,
+        update_fields: Collection[str] | None = None,
+        unique_fields: Collection[str] | None = None,
+    ) -> list[Row]:
+        """Merge the leaves that are set in rows.
+
+        The row of a user is in conflict where they have that typed row, or any document but `{}`:
+        with `ignore_conflicts` their document is left alone, with `update_conflicts` the fields
+        `update_fields` are merged and no other. Raises ValueError for options that Django refuses.
+        """
         rows = list(objs)
-        with transaction.atomic(using=self.db):
-            for row in sorted(rows, key=lambda row: row.pk):
-                row.save(using=self.db)
+        conflict = Conflict.of(
+            self.model, ignore_conflicts, update_conflicts, update_fields, unique_fields
+        )
+        self._for_write = True
+        self._save(rows, None, batch_size, conflict)
         return rows
+
+    bulk_create.alters_data = True  # type: ignore[attr-defined]
 
     def bulk_update(
         self, objs: Iterable[Row], fields: Iterable[str], batch_size: int | None = None
     ) -> int:
-        """Save those fields of rows in key order, in one transaction."""
-        rows = sorted(objs, key=lambda row: row.pk)
-        with transaction.atomic(using=self.db):
-            for row in rows:
-                row.save(using=self.db, update_fields=list(fields))
+        """Merge those fields of rows; returns how many rows were given."""
+        rows, names = list(objs), list(fields)
+        if not names:
+            raise ValueError("Field names must be given to bulk_update().")
+        if any(row.pk is None for row in rows):
+            raise ValueError("All bulk_update() objects must have a primary key set.")
+        chosen_leaves(self.model, names)
+        self._for_write = True
+        self._save(rows, names, batch_size, Conflict())
         return len(rows)
+
+    bulk_update.alters_data = True  # type: ignore[attr-defined]
+
+    def _save(
+        self,
+        rows: Iterable[Row],
+        update_fields: Sequence[str] | None,
+        batch_size: int | None,
+        conflict: Conflict,
+    ) -> None:
+        if batch_size is not None and batch_size <= 0:
+            raise ValueError("Batch size must be a positive integer.")
+        size = min(batch_size or CHUNK, CHUNK)
+        ordered = sorted(((key_of(row.pk), row) for row in rows), key=itemgetter(0))
+        with transaction.atomic(using=self.db):
+            for chunk in chunks(ordered, size):
+                self._save_some(chunk, update_fields, conflict)
+
+    def _save_some(
+        self, rows: Mapping[Any, Row], update_fields: Sequence[str] | None, conflict: Conflict
+    ) -> None:
+        leaves = {key: row.leaves_to_save(update_fields) for key, row in rows.items()}
+        merges = {
+            key: merge
+            for key, row in rows.items()
+            if (merge := conflict.merge(key, row, leaves[key]))
+        }
+        written = self._merge(merges) if merges else set()
+        for key, row in rows.items():
+            if key in written or key not in merges:
+                row.is_saved(self.db, leaves[key])
 
     def get_or_create(self, *args: Any, **options: Any) -> tuple[Row, bool]:
         """Refused: NotARow."""
@@ -120,17 +189,32 @@ class TypedRow(models.Model):
     ) -> None:
         """Merge the leaves that changed (of `update_fields`) into the user's document.
 
-        Raises as UserPreferences.objects.merge does, and NotALeaf.
+        Raises as UserPreferences.objects.merge does, NotALeaf and NotAValue.
         """
         alias = using or router.db_for_write(type(self), instance=self) or DEFAULT_DB_ALIAS
-        leaves = self._chosen(update_fields)
-        if update_fields is None:
-            self._refuse_other_changes()
-            leaves = [leaf for leaf in leaves if self._changed(leaf.column)]
-        patch = self._patch(leaves)
+        leaves = self.leaves_to_save(update_fields)
+        patch = patch_of(leaves, vars(self))
         if patch:
-            manager = apps.get_model("prefs", "UserPreferences")._default_manager
-            manager.db_manager(alias).merge_text(self.pk, patch)
+            documents_manager(alias).merge_text(self.pk, patch)
+        self.is_saved(alias, leaves)
+
+    def leaves_to_save(self, update_fields: Iterable[str] | None = None) -> list[Leaf]:
+        """The leaves that saving the row merges.
+
+        Those of `update_fields` that the row has (what is deferred nobody has set), or those that
+        changed. Raises NotALeaf.
+        """
+        if update_fields is not None:
+            chosen = chosen_leaves(type(self), update_fields)
+            return [leaf for leaf in chosen if leaf.column in self.__dict__]
+        self._refuse_other_changes()
+        return [leaf for leaf in leaves_of(self._meta.db_table) if self._changed(leaf.column)]
+
+    def is_saved(self, alias: str, leaves: Iterable[Leaf]) -> None:
+        """Take what was saved for what was loaded."""
+        if self._state.adding:
+            # What a new row does not set is NULL, and may be set and saved later.
+            self._loaded = {field.name: None for field in self._meta.concrete_fields}
         self._state.adding, self._state.db = False, alias
         self._remember([leaf.column for leaf in leaves])
 
@@ -162,13 +246,6 @@ class TypedRow(models.Model):
         super().refresh_from_db(using=using, fields=chosen, from_queryset=from_queryset)
         self._remember(chosen)
 
-    def _chosen(self, update_fields: Sequence[str] | None) -> list[Leaf]:
-        leaves = {leaf.column: leaf for leaf in leaves_of(self._meta.db_table)}
-        unknown = set(update_fields or ()) - leaves.keys()
-        if unknown:
-            raise NotALeaf(unknown, leaves)
-        return [leaves[name] for name in (leaves if update_fields is None else update_fields)]
-
     def _remember(self, names: Iterable[str] | None = None) -> None:
         """Keep what the fields `names` are now; others may hold changes that are not saved."""
         fields = [field.name for field in self._meta.concrete_fields if not field.primary_key]
@@ -196,20 +273,7 @@ class TypedRow(models.Model):
         if wrong:
             raise NotALeaf(wrong, columns)
 
-    def _patch(self, leaves: Iterable[Leaf]) -> dict[str, Any]:
-        patch: dict[str, Any] = {}
-        for leaf in leaves:
-            node = patch
-            for name in leaf.path[:-1]:
-                node = node.setdefault(name, {})
-            node[leaf.name] = _json_value(self.__dict__.get(leaf.column))
-        return patch
 
-
-def _json_value(value: Any) -> Any:
-    """The value as a document has it; seconds are kept, so that they are refused by name."""
-    if isinstance(value, dt.time):
-        return (
-            value.strftime("%H:%M") if (value.second, value.microsecond) == (0, 0) else str(value)
-        )
-    return value
+def documents_manager(alias: str) -> Any:
+    """The manager of documents, on the database `alias`."""
+    return apps.get_model("prefs", "UserPreferences")._default_manager.db_manager(alias)

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import DatabaseError
 
+from prefs.codec import unstorable
 from prefs.ddl import sqlstate
 from prefs.engine.sight import seeing_everybody
 from prefs.mapping import LEAVES, inner_nodes
@@ -28,8 +29,9 @@ class NotJson(ValueError):
 
     def __init__(self, text: str, why: object) -> None:
         super().__init__(
-            f"{shown(text)} is not JSON that can be stored: {str(why).splitlines()[0]}. A string"
-            " needs its quotes, as in '\"dark\"'. Nothing was changed."
+            f"{_printable(shown(text))} is not JSON that can be stored:"
+            f" {str(why).splitlines()[0]}. A string needs its quotes, as in '\"dark\"'."
+            " Nothing was changed."
         )
 
 
@@ -75,6 +77,11 @@ def shown(text: str | None) -> str:
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
+def _printable(text: str) -> str:
+    """A text with its halves of surrogate pairs escaped: no terminal takes them."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def counts(alias: str, selection: Selection | None = None) -> list[Count]:
     """Entries by leaf and reason, the leaf that most users have first. Raises NotJson."""
     found = query(alias, sql.counts(), (selection or Selection()).parameters())
@@ -108,6 +115,9 @@ def listed(alias: str, selection: Selection, *, limit: int, after: Any = None) -
 
 def query(alias: str, statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     """The rows of a statement; NotJson where one of its values is not jsonb."""
+    for text in (parameters.get("new"), parameters.get("value")):
+        if text is not None and unstorable(text):
+            raise NotJson(text, "it holds a character that jsonb cannot store")
     try:
         with seeing_everybody(alias) as cursor:
             cursor.execute(statement, parameters)

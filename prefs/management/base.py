@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections
 
 from prefs import conf
-from prefs.codec import InvalidDocument
+from prefs.codec import InvalidDocument, unstorable
 from prefs.ddl import LOCK_NOT_AVAILABLE, LockNotObtained, TriesStopped, sqlstate
 from prefs.engine.acceptance import NotAccepted, NothingToAccept
 from prefs.engine.archive import ArchiveKept, NoArchive
@@ -145,6 +145,7 @@ class PrefsCommand(BaseCommand, abc.ABC):
         self.verbosity: int = options["verbosity"]
         self.stop = Stop()
         try:
+            _refuse_other_encodings(options)
             result, lines, status = self.run(options)
         except tuple(_STATUS) as error:
             self._fail(str(error), _STATUS[type(error)], error)
@@ -248,6 +249,18 @@ class PrefsCommand(BaseCommand, abc.ABC):
         parser.add_argument(
             "--noinput", "--no-input", dest="interactive", action="store_false", help="do not ask"
         )
+
+
+def _refuse_other_encodings(options: dict[str, Any]) -> None:
+    """Raise CommandError for an argument that is no UTF-8: nothing could store or print it."""
+    for name, value in options.items():
+        if isinstance(value, str) and unstorable(value):
+            option, shown = name.replace("_", "-"), value.encode("utf-8", "backslashreplace")
+            raise CommandError(
+                f"--{option} is not text in UTF-8: {shown.decode()}. Nothing was done; give it"
+                " in UTF-8.",
+                returncode=2,
+            )
 
 
 def positive(text: str) -> int:

@@ -1,17 +1,22 @@
 """Django's serializers, with the preferences of users: they walk columns alone.
 
-Left as they are, `dumpdata` would lose every document without a word.
+Left as they are, `dumpdata` would lose every document without a word. And `loaddata` would take
+over what belongs to the database that was dumped: how far its migration is, and by whose hand.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.core import serializers
-from django.core.serializers.base import Serializer
+from django.core.management.base import CommandError
+from django.core.serializers.base import DeserializedObject, Serializer
 from django.db import models
+from waffle import get_waffle_switch_model
 
 from prefs.fields import PreferencesField
+from prefs.routing import SWITCHES
 
 FORMATS = ("json", "jsonl", "python", "xml", "yaml")
 
@@ -26,6 +31,40 @@ class CarriesPreferences(Serializer):
             if isinstance(field, PreferencesField) and chosen:
                 self.handle_field(obj, field)
         super().end_object(obj)
+
+
+class NotLoaded(CommandError):
+    """A row of the migration's own, of another database; the fixture is not loaded."""
+
+    def __init__(self, row: models.Model) -> None:
+        super().__init__(
+            f"{row._meta.label}(pk={row.pk}) says how the preferences of the database that was"
+            " dumped are stored, and by which steps: here it would be wrong. The documents are in"
+            " the users. Load with `loaddata --exclude prefs`, or dump with `dumpdata --exclude"
+            " prefs`.",
+            returncode=4,
+        )
+
+
+class OfAnotherDatabase(DeserializedObject):
+    """A row that can be left out (`loaddata --exclude`), and not saved."""
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Refused: NotLoaded."""
+        raise NotLoaded(self.object)
+
+
+def loadable(found: Iterable[DeserializedObject]) -> Iterator[DeserializedObject]:
+    """What may be loaded into this database, and what refuses to be.
+
+    Our two switches are left out: those that are here say how preferences are stored here.
+    """
+    for each in found:
+        row: Any = each.object
+        if row._meta.app_label == "prefs":
+            yield OfAnotherDatabase(row, each.m2m_data, each.deferred_fields)
+        elif not (isinstance(row, get_waffle_switch_model()) and row.name in SWITCHES):
+            yield each
 
 
 def register() -> None:

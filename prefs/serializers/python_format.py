@@ -1,12 +1,21 @@
 """Python objects, with preferences."""
 
-from django.core.serializers.python import Deserializer
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.serializers.base import DeserializedObject
+from django.core.serializers.python import Deserializer as DjangoDeserializer
 from django.core.serializers.python import Serializer as DjangoSerializer
 
-from prefs.serializers import CarriesPreferences
+from prefs.serializers import CarriesPreferences, loadable
 
 __all__ = ["Deserializer", "Serializer"]
 
 
 class Serializer(CarriesPreferences, DjangoSerializer):
     """Django's own, and the documents of users."""
+
+
+def Deserializer(source: Any, **options: Any) -> Iterator[DeserializedObject]:  # noqa: N802
+    """Django's own, without what belongs to another database."""
+    return loadable(DjangoDeserializer(source, **options))

@@ -6,7 +6,7 @@ from functools import cache
 
 from prefs.mapping import BLOB_COLUMN
 from prefs.routing import DUAL_WRITE, READ_TABLES
-from prefs.sql.documents import switch
+from prefs.sql.documents import READ, switch
 from prefs.sql.expressions import literal
 from prefs.sql.names import names
 from prefs.sql.trigger_functions import TURNING
@@ -199,6 +199,14 @@ def users_up_to() -> str:
 def allow_turning() -> str:
     """Let this transaction, and no other, turn the switches."""
     return f"SELECT set_config('{TURNING}', pg_current_xact_id()::text, true)"
+
+
+def tables_alone() -> str:
+    """Whether the typed tables are there and the function that reads is not."""
+    n = names()
+    return f"""SELECT to_regclass({literal(n.user_table)}) IS NOT NULL AND NOT EXISTS (
+      SELECT FROM pg_proc WHERE proname = {literal(READ)} AND pronamespace = (SELECT c.relnamespace
+        FROM pg_class c WHERE c.oid = to_regclass({literal(n.user_table)})))"""
 
 
 def turner() -> str:

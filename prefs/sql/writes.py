@@ -201,14 +201,23 @@ def _after(cte: str) -> str:
 
 
 def _refused() -> str:
-    """The leaves to refuse: those that do not fit and differ from what is stored.
+    failed = "k.leaf = ANY(%(unknown)s::text[])"
+    entries = refusals("stored.doc", "incoming.doc", "t.residue", failed)
+    return f"""SELECT e.leaf, e.value, e.expected
+    FROM stored, incoming, typed t, {entries}"""
 
-    They differ by jsonb equality, because Python reads a stored 10.50 as 10.5 and must be
-    able to put it back; but 10.0 over a stored 10, which fits, is a change for the worse.
+
+def refusals(before: str, after: str, residue: str, failed: str) -> str:
+    """FROM the leaves to refuse: those of `after` that do not fit and differ from `before`.
+
+    They are e: (leaf, path, value, expected). `failed` is the condition that the leaf k.leaf has
+    failed a test that PostgreSQL cannot make. They differ by jsonb equality, because Python reads
+    a stored 10.50 as 10.5 and must be able to put it back; but 10.0 over a stored 10, which fits,
+    is a change for the worse.
     """
     stood = " OR ".join(
         f"(e.leaf = {literal(leaf.dotted)}"
-        f" AND ({typed_value(leaf.domain, _stored(leaf))}) IS NOT NULL)"
+        f" AND ({typed_value(leaf.domain, _at(before, leaf))}) IS NOT NULL)"
         for leaf in LEAVES
         if isinstance(leaf.domain, WholeNumber)
     )
@@ -218,19 +227,18 @@ def _refused() -> str:
         f" {literal(leaf.domain.expected)})"
         for leaf in tested
     )
-    return f"""SELECT e.leaf, e.value, e.expected
-    FROM stored, incoming, typed t, LATERAL (
-      {quarantined("t.residue")}
+    return f"""LATERAL (
+      {quarantined(residue)}
       UNION ALL
       SELECT k.leaf, k.path, t.doc_value, k.expected FROM (VALUES {unknown})
-        k(leaf, path, expected), LATERAL (SELECT incoming.doc #> k.path AS doc_value) t
-      WHERE k.leaf = ANY(%(unknown)s::text[])
+        k(leaf, path, expected), LATERAL (SELECT {after} #> k.path AS doc_value) t
+      WHERE {failed}
     ) e(leaf, path, value, expected)
-    WHERE e.value IS DISTINCT FROM stored.doc #> e.path OR {stood}"""
+    WHERE (e.value IS DISTINCT FROM {before} #> e.path OR {stood})"""
 
 
-def _stored(leaf: Leaf) -> str:
-    return f"(stored.doc #> {path_literal(leaf.path)})"
+def _at(document: str, leaf: Leaf) -> str:
+    return f"({document} #> {path_literal(leaf.path)})"
 
 
 def _allowed() -> str:

@@ -8,10 +8,19 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from prefs.routing import SWITCHES, Route
 from prefs.sql import catalog
 from prefs.sql.trigger_functions import TURNING
 from prefs.sql.triggers import capture_triggers
+from prefs.testing import turn
+
+__all__ = [
+    "allowed_to_turn",
+    "behind_their_backs",
+    "drop_column",
+    "remove_switches",
+    "tamper",
+    "turn",
+]
 
 
 @contextmanager
@@ -33,18 +42,6 @@ def allowed_to_turn() -> Iterator[None]:
         cursor.execute(catalog.allow_turning())
         yield
         cursor.execute(f"SELECT set_config('{TURNING}', '', true)")
-
-
-def turn(route: Route) -> None:
-    """Set both switches without gates; the row of one that a test took away comes back."""
-    with allowed_to_turn(), connection.cursor() as cursor:
-        for name, active in zip(SWITCHES, route.value, strict=True):
-            cursor.execute(
-                "INSERT INTO waffle_switch (name, active, note, created, modified)"
-                " VALUES (%s, %s, '', now(), now())"
-                " ON CONFLICT (name) DO UPDATE SET active = excluded.active",
-                [name, active],
-            )
 
 
 def tamper(statement: str, *parameters: Any) -> None:

@@ -9,7 +9,7 @@ from prefs import conf
 from prefs.engine.flaws import Flaw, Part
 from prefs.engine.installation import install, plan
 from prefs.engine.integrity import told
-from prefs.management.base import ATTENTION, PrefsCommand, Stop
+from prefs.management.base import ATTENTION, PrefsCommand
 
 
 class Command(PrefsCommand):
@@ -29,15 +29,14 @@ class Command(PrefsCommand):
             lines = [f"would put right: {told(flaw)}" for flaw in found if _is_ours(flaw)]
             lines += [_by_hand(flaw) for flaw in found if not _is_ours(flaw)]
             return {"dry_run": True, **_figures((), found)}, lines or [_NOTHING], 0
-        stop = Stop()
-        with stop.listening(self.stderr):
-            done = install(self.alias, settings, self.signature(options), self.control(stop))
+        with self.stop.listening(self.stderr):
+            done = install(self.alias, settings, self.signature(options), self.control(self.stop))
         lines = [f"put right: {flaw}" for flaw in done.changed]
         lines += [_by_hand(flaw) for flaw in done.left]
         if any(flaw.part in (Part.FUNCTION, Part.TRIGGER) for flaw in done.changed):
             lines.append("Run `manage.py verify_prefs`: what was written meanwhile may be in one")
             lines[-1] += " store alone."
-        status = 128 + stop.signal if stop.signal else ATTENTION if done.left else 0
+        status = self.stop.left() if self.stop() else ATTENTION if done.left else 0
         return _figures(done.changed, done.left), lines or [_NOTHING], status
 
 

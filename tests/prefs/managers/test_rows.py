@@ -7,7 +7,8 @@ import pytest
 
 from prefs.codec import InvalidDocument
 from prefs.models import NotificationPreferences, UserPreferences
-from prefs.rows import NotALeaf, NotARow, RowsStay
+from prefs.patches import NotALeaf
+from prefs.rows import NotARow, RowsStay
 from tests.support import stores
 from tests.support.stores import Place, insert_users
 

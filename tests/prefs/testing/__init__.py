@@ -1,0 +1,1 @@
+"""What an adopter is shipped for the test suite of their own."""
