@@ -14,15 +14,18 @@ from tests.prefs.interleavings.protocols import replaced
 from tests.prefs.interleavings.registry import PROTOCOLS
 from tests.support.stores import query
 
+# Gates on what stands in the database, each of which would catch some of them by itself.
+_BLINDED = (Gate.TABLES_INTACT, Gate.TRIGGERS_INTACT)
 
-def _blind(inquiry: Inquiry) -> Finding:
-    """The gate on triggers as it would be if it saw nothing: it would catch those by itself."""
-    return Finding(gate=Gate.TRIGGERS_INTACT, met=True, found="not looked at")
+
+def _blind(gate: Gate, inquiry: Inquiry) -> Finding:
+    """A gate as it would be if it saw nothing."""
+    return Finding(gate=gate, met=True, found="not looked at")
 
 
 @contextmanager
 def _broken(name: str) -> Iterator[None]:
-    blinded = {**CONDITIONS, Gate.TRIGGERS_INTACT: _blind}
+    blinded = {**CONDITIONS, **{gate: partial(_blind, gate) for gate in _BLINDED}}
     with replaced("CONDITIONS", blinded, gates), PROTOCOLS[name].patch():
         try:
             yield

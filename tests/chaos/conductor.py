@@ -32,6 +32,7 @@ from tests.chaos.processes import become, cancel_somebody, prepare
 from tests.chaos.replay import Event
 from tests.chaos.row_writer import RowWriter
 from tests.chaos.stamper import Stamper
+from tests.chaos.tenant import Tenant
 
 Role = type[Client | Operator]
 _PREVIOUS: tuple[Role, ...] = (PreviousSaver, PreviousUpdater)
@@ -50,6 +51,7 @@ _EVERYBODY: tuple[Role, ...] = (
     Holder,
     Flipper,
     Backfiller,
+    Tenant,
     *_PREVIOUS,
 )
 USERS = 2_000

@@ -15,6 +15,7 @@ from tests.chaos.board import Board
 from tests.chaos.evidence import Complaints
 from tests.chaos.previous.models import User
 from tests.chaos.stamper import TRIGGER
+from tests.chaos.tenant import prepare_tenants
 
 
 def become(work: Callable[[Callable[[], bool]], None], folder: Path) -> None:
@@ -38,6 +39,8 @@ def prepare(board: Board, users: int) -> None:
     call_command("migrate", verbosity=0)
     with connection.cursor() as cursor:
         cursor.execute(TRIGGER)
+    prepare_tenants()
+    with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO accounts_user (id, password, is_superuser, username, first_name,"
             " last_name, email, is_staff, is_active, date_joined, preferences)"

@@ -62,3 +62,27 @@ def give_everything_to(owner: str) -> None:
         EXECUTE 'GRANT TEMPORARY ON DATABASE ' || current_database() || ' TO {owner}';
       END $do$"""
     )
+
+
+# What a role needs to run a copy or a comparison; a policy decides which users it sees.
+_RUNS = (
+    "GRANT SELECT ON accounts_user, user_preferences, notification_preferences, waffle_switch,"
+    " prefs_transition TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON prefs_run, prefs_range, prefs_audit TO {role}",
+    "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
+    "ALTER TABLE accounts_user ENABLE ROW LEVEL SECURITY",
+    "CREATE POLICY of_tenants ON accounts_user TO {role} USING ({sees})",
+)
+
+
+def hide_users(role: str, sees: str) -> None:
+    """Have row security on users, by which that role sees those of `sees`, a condition, alone."""
+    for statement in _RUNS:
+        rows(statement.format(role=role, sees=sees))
+
+
+def show_users(role: str) -> None:
+    """Take that away again, and what the role was granted."""
+    rows("DROP POLICY of_tenants ON accounts_user")
+    rows("ALTER TABLE accounts_user DISABLE ROW LEVEL SECURITY")
+    rows(f"DROP OWNED BY {role}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
@@ -11,11 +13,14 @@ from prefs.ddl import sqlstate
 from prefs.engine import backfill, flips, transitions
 from prefs.engine.batches import Control
 from prefs.engine.repair import Direction
+from prefs.engine.sight import UsersHidden
 from prefs.engine.states import State, current_state, edge
 from prefs.engine.verification import verify
 from tests.prefs.interleavings.parts import Did, Part
 from tests.prefs.interleavings.play import DrainClock, each_statement, pause
+from tests.support import roles
 from tests.support.steps import ALIAS, ORDER, SOON, TESTER
+from tests.support.stores import query
 
 _EVERYBODY = {"after": None, "upto": 10_000}
 REFUSED = "GateRefused"
@@ -131,6 +136,32 @@ def _verification(did: Did) -> None:
         pause()
 
     verify(ALIAS, SOON, Control(clock=DrainClock(), progress=compared))
+
+
+class LetThrough(Exception):
+    """A run over everybody by a role that sees a part of them."""
+
+
+def _tenant(did: Did) -> None:
+    """A role from which a policy hides everybody copies them, and verifies that they are copied."""
+    let_through: list[str] = []
+    with roles.role("tenant") as role:
+        roles.hide_users(role, "false")
+        query(f"SET ROLE {role}")
+        control = Control(clock=DrainClock())
+        for run in (
+            partial(backfill.backfill, ALIAS, Direction.FORWARD, SOON, control),
+            partial(verify, ALIAS, SOON, control),
+        ):
+            with suppress(UsersHidden):
+                let_through.append(str(run()))
+        query("RESET ROLE")
+        roles.show_users(role)
+    if let_through:
+        raise LetThrough(", ".join(let_through))
+
+
+TENANT = Part(name="tenant", steps=1, act=_tenant)
 
 
 VERIFICATION = Part(name="verification", steps=2, act=_verification)

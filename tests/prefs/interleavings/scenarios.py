@@ -155,6 +155,12 @@ def _background() -> Iterable[Scenario]:
         yield _of("copy", uncopied, [ops.COPY, writer], converges=writer is not parts.delete)
 
 
+def _hidden() -> Iterable[Scenario]:
+    """What a role does over all users, from whom row security hides some."""
+    for state in (State.EXPANDED, State.DUAL_WRITE):
+        yield _of("hidden", Scene(state, Mirror.MISSING), [ops.TENANT], converges=False)
+
+
 def _evidence() -> Iterable[Scenario]:
     """What a verification found is so, also beside an operator who asks for none."""
     for writer in (parts.merge, parts.raw, parts.insert):
@@ -166,5 +172,5 @@ def _evidence() -> Iterable[Scenario]:
         yield _of("evidence", _COPIED, cast, State.DUAL_WRITE, converges=False)
 
 
-_ALL = (_ways, _switched_off, _pairs, _gone, _background, _evidence)
+_ALL = (_ways, _switched_off, _pairs, _gone, _background, _hidden, _evidence)
 SCENARIOS = {scenario.name: scenario for some in _ALL for scenario in some()}
