@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from io import StringIO
 
 from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS as ALIAS
@@ -23,7 +24,7 @@ def prepare_tenants() -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE ROLE {_ROLE}")
     hide_users(_ROLE, "id % 3 = 0")
-    call_command("install_prefs", verbosity=0)
+    call_command("install_prefs", verbosity=0, stdout=StringIO())
 
 
 class Tenant(Operator):
