@@ -21,7 +21,8 @@ def prepare() -> tuple[str, ...]:
     return (
         f"CREATE TABLE IF NOT EXISTS {qualified(TEST_DATABASE)} AS"
         f" SELECT * FROM {n.switches} WHERE name IN ({ours})",
-        f"""CREATE OR REPLACE FUNCTION {qualified(_PUT_BACK)}() RETURNS trigger LANGUAGE plpgsql AS $function$
+        f"""CREATE OR REPLACE FUNCTION {qualified(_PUT_BACK)}() RETURNS trigger
+LANGUAGE plpgsql AS $function$
 BEGIN
   {_allow()};
   INSERT INTO {n.switches} SELECT * FROM {qualified(TEST_DATABASE)};
