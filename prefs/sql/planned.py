@@ -14,8 +14,14 @@ from typing import NamedTuple
 
 from prefs.routing import Route
 from prefs.sql import copying, documents, writes
+<<<<<<< HEAD
 from prefs.sql.functions import NOT_STORED
 from prefs.sql.names import names, qualified
+=======
+from prefs.sql.expressions import same
+from prefs.sql.functions import DOCUMENT_TEXT, NOT_STORED
+from prefs.sql.names import names
+>>>>>>> capture
 
 
 class _Function(NamedTuple):
@@ -95,8 +101,12 @@ def _writing(route: Route, incoming: str) -> str:
 
 
 def _answering_what_is_stored(statement: str) -> str:
-    """The writing statement, and then the blob as its triggers left it, those of the site too."""
+    """The writing statement, and then the blob as its triggers left it, those of the site too.
+
+    It is printed only where it is not the one that was sent.
+    """
     stored = numbered(writes.stored_blob(), "user")
+<<<<<<< HEAD
     return f"""  {statement} INTO body, refused, size, written;
   IF NOT FOUND THEN RETURN; END IF;
   IF written THEN
@@ -104,6 +114,24 @@ def _answering_what_is_stored(statement: str) -> str:
     IF NOT FOUND THEN written := {qualified(NOT_STORED)}($1::text); END IF;
   END IF;
   RETURN NEXT;"""
+=======
+    return f"""  DECLARE
+    sent jsonb;
+    stored jsonb;
+  BEGIN
+    {statement} INTO body, refused, size, written, sent;
+    IF NOT FOUND THEN RETURN; END IF;
+    IF written THEN
+      {stored} INTO stored;
+      IF NOT FOUND THEN
+        written := {NOT_STORED}($1::text);
+      ELSIF NOT {same("stored", "sent")} THEN
+        body := {DOCUMENT_TEXT}(stored);
+      END IF;
+    END IF;
+    RETURN NEXT;
+  END;"""
+>>>>>>> capture
 
 
 def _query(statement: str, *parameters: str) -> str:

@@ -108,7 +108,8 @@ def writing(route: Route, incoming: str, *, there: bool = False) -> str:
     differ from what is stored can be refused. Writes go in one order: users, then the two
     tables. Where the blob is the primary, the capture trigger mirrors it, as it does for
     every other writer. Raises where a trigger of the site's kept the blob from being stored; or,
-    where the tables are the primary, had another one stored than they have.
+    where the tables are the primary, had another one stored than they have. Where the blob is the
+    primary, the document that was sent comes back as a fifth column.
 
     Where the tables are the primary it upserts their rows. The form for a user whose rows are
     both `there` updates them, which spares a lock of the row and its WAL; for any other user it
@@ -140,10 +141,11 @@ def writing(route: Route, incoming: str, *, there: bool = False) -> str:
             parts.append(f"{row} AS ({write_row(table, source)})")
             before = _after(row)
     ctes = ",\n  ".join(parts)
+    sent = "" if route.reads_tables else ", (SELECT i.doc FROM incoming i)"
     return f"""WITH {ctes}
   SELECT s.body, (SELECT jsonb_agg(jsonb_build_object('leaf', f.leaf, 'value', f.value::text,
     'expected', f.expected) ORDER BY f.leaf) FROM refused f)::text,
-    octet_length(s.body), {_written(route, user)} FROM sized s"""
+    octet_length(s.body), {_written(route, user)}{sent} FROM sized s"""
 
 
 def _written(route: Route, user: str) -> str:
@@ -260,10 +262,9 @@ def _update_blob() -> str:
 
 @cache
 def stored_blob() -> str:
-    """The text of the blob of `user` as it is stored: triggers may have altered what was sent."""
+    """The blob of `user` as it is stored: triggers may have altered what was sent."""
     n = names()
-    return f"""SELECT {qualified(DOCUMENT_TEXT)}(u.{n.blob}) FROM {n.users} u
-    WHERE u.{n.key} = %(user)s::{n.key_type}"""
+    return f"SELECT u.{n.blob} FROM {n.users} u WHERE u.{n.key} = %(user)s::{n.key_type}"
 
 
 def columns_of(table: str) -> tuple[str, ...]:

@@ -143,9 +143,9 @@ def writes_of(work: Callable[[], object]) -> int:
 
 def test_a_mark_left_over_in_the_session_says_nothing(in_route: EnterRoute) -> None:
     user = stores.insert_user(in_route(Place.TABLES_MIRRORED), BEFORE)
-    query("SELECT set_config('prefs.writing', statement_timestamp()::text, false)")
+    query("SELECT set_config('prefs.writing', concat(statement_timestamp(), ' 0'), false)")
     update_at_once([user])
     assert not stores.differ(user)
-    query("SELECT set_config('prefs.writing', statement_timestamp()::text, false)")
+    query("SELECT set_config('prefs.writing', concat(statement_timestamp(), ' 0'), false)")
     with refused("DELETE of user_preferences is refused"):
         query("DELETE FROM user_preferences")
