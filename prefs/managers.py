@@ -15,7 +15,7 @@ from django.db import DataError, OperationalError, connections, models, router, 
 
 from prefs import codec, conf, owners
 from prefs.bulk import Merge, columns
-from prefs.mapping import RESIDUE_COLUMN, topic
+from prefs.mapping import NOTIFICATION_TABLE, RESIDUE_COLUMN, USER_TABLE, topic
 from prefs.routing import Route
 from prefs.rows import RowQuerySet
 from prefs.sql import copying, writes
@@ -211,13 +211,18 @@ def _storing(user_ids: Sequence[Any]) -> Iterator[None]:
 def lock_users(cursor: Any, keys: Sequence[Any]) -> tuple[Route, list[Any]] | None:
     """Lock the rows of users in key order: the route, and the keys of those there are.
 
-    None where there is none of them. Raises UnsupportedIsolation and MissingSwitch.
+    In `TABLES` their typed rows, too, which raw SQL may write without the users' locks. None
+    where there is none of them. Raises UnsupportedIsolation and MissingSwitch.
     """
     cursor.execute(copying.lock_users(), {"ids": list(keys)})
     rows = cursor.fetchall()
     if not rows:
         return None
-    return _route(*rows[0][1:]), [row[0] for row in rows]
+    route, found = _route(*rows[0][1:]), [row[0] for row in rows]
+    if route is Route.TABLES:
+        for table in (USER_TABLE, NOTIFICATION_TABLE):
+            cursor.execute(writes.lock_rows(table), {"ids": found})
+    return route, found
 
 
 def _refuse_missing(keys: Iterable[Any], found: Iterable[Any]) -> None:

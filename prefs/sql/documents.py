@@ -46,9 +46,13 @@ def tables_document(user: str) -> str:
     return f"(SELECT {put_together('k')} {typed_row(user)})"
 
 
-def typed_row(user: str, join: str = "LEFT JOIN") -> str:
-    """FROM the typed rows of one user as one, k: (user_id, residue, leaves)."""
-    return f"""FROM (SELECT p.user_id, p.{quote(RESIDUE_COLUMN)}, {leaves_text("p", "n")} AS leaves
+def typed_row(user: str, join: str = "LEFT JOIN", also: str = "") -> str:
+    """FROM the typed rows of one user as one, k: (user_id, residue, leaves), and what else of p, n.
+
+    `also` is empty, or begins with a comma.
+    """
+    residue = f"p.{quote(RESIDUE_COLUMN)}"
+    return f"""FROM (SELECT p.user_id, {residue}, {leaves_text("p", "n")} AS leaves{also}
       {rows_of(user, join)} OFFSET 0) k"""
 
 

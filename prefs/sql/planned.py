@@ -12,16 +12,12 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.routing import Route
 from prefs.sql import copying, documents, writes
-<<<<<<< HEAD
-from prefs.sql.functions import NOT_STORED
-from prefs.sql.names import names, qualified
-=======
 from prefs.sql.expressions import same
 from prefs.sql.functions import DOCUMENT_TEXT, NOT_STORED
-from prefs.sql.names import names
->>>>>>> capture
+from prefs.sql.names import names, qualified
 
 
 class _Function(NamedTuple):
@@ -97,7 +93,17 @@ def _writing(route: Route, incoming: str) -> str:
     given = ("user", "input", "unknown", "max_bytes")
     if not route.reads_tables:
         return _answering_what_is_stored(numbered(statements[0], *given))
-    return "\n  IF FOUND THEN RETURN; END IF;\n".join(_query(each, *given) for each in statements)
+    queries = [_query(each, *given) for each in statements]
+    if route is Route.TABLES:
+        queries[-1] = _locking_rows() + queries[-1]
+    return "\n  IF FOUND THEN RETURN; END IF;\n".join(queries)
+
+
+def _locking_rows() -> str:
+    locks = (numbered(writes.lock_rows(table), "ids") for table in (USER_TABLE, NOTIFICATION_TABLE))
+    return "".join(
+        f"  PERFORM {lock.removeprefix('SELECT ').replace('$1', 'ARRAY[$1]')};\n" for lock in locks
+    )
 
 
 def _answering_what_is_stored(statement: str) -> str:
@@ -106,15 +112,6 @@ def _answering_what_is_stored(statement: str) -> str:
     It is printed only where it is not the one that was sent.
     """
     stored = numbered(writes.stored_blob(), "user")
-<<<<<<< HEAD
-    return f"""  {statement} INTO body, refused, size, written;
-  IF NOT FOUND THEN RETURN; END IF;
-  IF written THEN
-    {stored} INTO body;
-    IF NOT FOUND THEN written := {qualified(NOT_STORED)}($1::text); END IF;
-  END IF;
-  RETURN NEXT;"""
-=======
     return f"""  DECLARE
     sent jsonb;
     stored jsonb;
@@ -124,14 +121,13 @@ def _answering_what_is_stored(statement: str) -> str:
     IF written THEN
       {stored} INTO stored;
       IF NOT FOUND THEN
-        written := {NOT_STORED}($1::text);
+        written := {qualified(NOT_STORED)}($1::text);
       ELSIF NOT {same("stored", "sent")} THEN
-        body := {DOCUMENT_TEXT}(stored);
+        body := {qualified(DOCUMENT_TEXT)}(stored);
       END IF;
     END IF;
     RETURN NEXT;
   END;"""
->>>>>>> capture
 
 
 def _query(statement: str, *parameters: str) -> str:

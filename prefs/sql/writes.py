@@ -36,6 +36,10 @@ from prefs.sql.expressions import (
 from prefs.sql.functions import DOCUMENT_TEXT, MERGE_PATCH, NOT_STORED
 from prefs.sql.names import names, qualified, quote
 
+# Which versions of a user's typed rows a statement read.
+_VERSIONS = ", p.xmin AS user_version, n.xmin AS notification_version"
+_ROWS = {USER_TABLE: "user", NOTIFICATION_TABLE: "notification"}
+
 # A statement that writes both stores marks itself, for triggers to compare, by its own time and by
 # how deep in triggers it is: what a trigger sends has the time of the statement that it fired for.
 # As PostgreSQL prints it: a trigger's condition is compared with what it prints.
@@ -113,14 +117,17 @@ def writing(route: Route, incoming: str, *, there: bool = False) -> str:
 
     Where the tables are the primary it upserts their rows. The form for a user whose rows are
     both `there` updates them, which spares a lock of the row and its WAL; for any other user it
-    answers no row.
+    answers no row. In `TABLES` nor does it where somebody wrote a row past the managers since it
+    was read: the form that comes after it has locked the rows (see `lock_rows`).
     """
     n = names()
     user = f"%(user)s::{n.key_type}"
+    wary = there and route is Route.TABLES
     stored = f"SELECT u.{n.blob} AS doc FROM {n.users} u WHERE u.{n.key} = {user}"
     if route.reads_tables:
-        row = typed_row(user, "JOIN" if there else "LEFT JOIN")
-        stored = f"SELECT {put_together('k')} AS doc {row} WHERE {marked()}"
+        versions = ", k.user_version, k.notification_version" if wary else ""
+        row = typed_row(user, "JOIN" if there else "LEFT JOIN", _VERSIONS if wary else "")
+        stored = f"SELECT {put_together('k')} AS doc{versions} {row} WHERE {marked()}"
     parts = [
         f"stored AS MATERIALIZED ({stored})",
         f"incoming AS MATERIALIZED (SELECT %(user)s::{n.key_type} AS user_id,"
@@ -128,7 +135,7 @@ def writing(route: Route, incoming: str, *, there: bool = False) -> str:
         f"sized AS MATERIALIZED (SELECT {qualified(DOCUMENT_TEXT)}(i.doc) AS body FROM incoming i)",
         f"typed AS MATERIALIZED ({typed('incoming')})",
         f"refused AS MATERIALIZED ({_refused()})",
-        f"allowed AS MATERIALIZED ({_allowed()})",
+        f"allowed AS MATERIALIZED ({_allowed(wary)})",
     ]
     before = "TRUE"
     if route.writes_blob:
@@ -137,15 +144,16 @@ def writing(route: Route, incoming: str, *, there: bool = False) -> str:
     if route.reads_tables:
         for table, row in ((USER_TABLE, "user_row"), (NOTIFICATION_TABLE, "notification_row")):
             source = f"(SELECT a.* FROM allowed a WHERE {before}) s"
-            write_row = _update_row if there else upsert
-            parts.append(f"{row} AS ({write_row(table, source)})")
+            write_row = _update_row(table, source, wary) if there else upsert(table, source)
+            parts.append(f"{row} AS ({write_row})")
             before = _after(row)
     ctes = ",\n  ".join(parts)
     sent = "" if route.reads_tables else ", (SELECT i.doc FROM incoming i)"
+    unparted = f"WHERE {_as_read('allowed')}" if wary else ""
     return f"""WITH {ctes}
   SELECT s.body, (SELECT jsonb_agg(jsonb_build_object('leaf', f.leaf, 'value', f.value::text,
     'expected', f.expected) ORDER BY f.leaf) FROM refused f)::text,
-    octet_length(s.body), {_written(route, user)}{sent} FROM sized s"""
+    octet_length(s.body), {_written(route, user)}{sent} FROM sized s {unparted}"""
 
 
 def _written(route: Route, user: str) -> str:
@@ -171,7 +179,8 @@ def patching() -> str:
     Takes and answers what `writing` does, and does the same, without a document to take apart:
     it lays the patch's columns over those of the stored rows. It answers no row, and writes
     nothing, where there is more to it: anything in the patch that fits no column, a residue that
-    the patch could touch, a row that is missing, a text that is too long.
+    the patch could touch, a row that is missing or that somebody wrote past the managers since it
+    was read, a text that is too long.
     """
     user = f"%(user)s::{names().key_type}"
     rows = {USER_TABLE: "p", NOTIFICATION_TABLE: "n"}
@@ -187,14 +196,38 @@ def patching() -> str:
     source = f"(SELECT a.* FROM laid a WHERE {allowed} AND {{}}) s"
     return f"""WITH laid AS MATERIALIZED (SELECT k.*, {body} AS body FROM (
     SELECT l.*, {leaves_text("l", "l")} AS leaves FROM (
-    SELECT p.user_id, {laid}, NULLIF({residue}, '{{}}') AS residue
+    SELECT p.user_id, {laid}, NULLIF({residue}, '{{}}') AS residue{_VERSIONS}
     {rows_of(user, "JOIN")} CROSS JOIN ({typed_whole("%(input)s::jsonb")}) g
     WHERE {marked()} AND g.whole AND cardinality(%(unknown)s::text[]) = 0
     AND ({residue} IS NULL OR ({untouched}))
     OFFSET 0) l OFFSET 0) k),
-  user_row AS ({_update_row(USER_TABLE, source.format("TRUE"))}),
-  notification_row AS ({_update_row(NOTIFICATION_TABLE, source.format(_after("user_row")))})
-  SELECT a.body, NULL::text, octet_length(a.body), TRUE FROM laid a WHERE {allowed}"""
+  user_row AS ({_update_row(USER_TABLE, source.format("TRUE"), wary=True)}),
+  notification_row AS (
+    {_update_row(NOTIFICATION_TABLE, source.format(_after("user_row")), wary=True)})
+  SELECT a.body, NULL::text, octet_length(a.body), TRUE FROM laid a
+  WHERE {allowed} AND {_as_read("laid")}"""
+
+
+def _as_read(source: str) -> str:
+    """Whether each typed row of `source` was written, or need not be, by what was read of it.
+
+    An update that waited for another writer finds that writer's version of the row and leaves it.
+    """
+    return " AND ".join(
+        f"""(EXISTS (SELECT FROM {name}_row) OR NOT EXISTS (SELECT FROM {source} a
+      JOIN {qualified(table)} d ON d.user_id = a.user_id WHERE {_differs(table, "a")}))"""
+        for table, name in _ROWS.items()
+    )
+
+
+def lock_rows(table: str) -> str:
+    """Lock the typed rows of the users `ids` in key order, for statements that come after it.
+
+    In `TABLES` others may write them without the user's lock: raw SQL does.
+    """
+    key_type = names().key_type
+    return f"""SELECT FROM {qualified(table)} r WHERE r.user_id = ANY(%(ids)s::{key_type}[])
+    ORDER BY r.user_id FOR NO KEY UPDATE"""
 
 
 def _after(cte: str) -> str:
@@ -243,10 +276,11 @@ def _at(document: str, leaf: Leaf) -> str:
     return f"({document} #> {path_literal(leaf.path)})"
 
 
-def _allowed() -> str:
+def _allowed(wary: bool) -> str:
     """The typed row to write; `octet_length` is compared last, and only where it grew."""
     columns = ", ".join(f"t.{quote(leaf.column)}" for leaf in LEAVES)
-    return f"""SELECT t.user_id, i.doc, {columns}, t.{quote(RESIDUE_COLUMN)}
+    versions = ", o.user_version, o.notification_version" if wary else ""
+    return f"""SELECT t.user_id, i.doc, {columns}, t.{quote(RESIDUE_COLUMN)}{versions}
     FROM typed t, incoming i, stored o, sized s
     WHERE NOT EXISTS (SELECT FROM refused)
     AND (i.doc IS NULL OR octet_length(s.body) <= %(max_bytes)s
@@ -279,16 +313,27 @@ def upsert(table: str, source: str) -> str:
     return f"""INSERT INTO {qualified(table)} AS d (user_id, {", ".join(columns)})
     SELECT s.user_id, {", ".join(f"s.{column}" for column in columns)} FROM {source}
     WHERE {marked()}
-    ON CONFLICT (user_id) DO UPDATE SET {_changes(columns, "excluded")} RETURNING 1"""
+    ON CONFLICT (user_id) DO UPDATE SET {_assigned(columns, "excluded")}
+    WHERE {_differs(table, "excluded")} RETURNING 1"""
 
 
-def _update_row(table: str, source: str) -> str:
-    """A full-row update by `source` (aliased s) of the one `user`, if it changes anything."""
-    return f"""UPDATE {qualified(table)} d SET {_changes(columns_of(table), "s", f" FROM {source}")}
-    AND d.user_id = s.user_id AND d.user_id = %(user)s::{names().key_type} RETURNING 1"""
+def _update_row(table: str, source: str, wary: bool = False) -> str:
+    """A full-row update by `source` (aliased s) of the one `user`, if it changes anything.
+
+    A `wary` one leaves a row alone that has another version than was read.
+    """
+    columns = columns_of(table)
+    version = f" AND d.xmin = s.{_ROWS[table]}_version" if wary else ""
+    return f"""UPDATE {qualified(table)} d SET {_assigned(columns, "s")} FROM {source}
+    WHERE {_differs(table, "s")}
+    AND d.user_id = s.user_id AND d.user_id = %(user)s::{names().key_type}{version} RETURNING 1"""
 
 
-def _changes(columns: tuple[str, ...], to: str, source: str = "") -> str:
-    old, new = (", ".join(f"{row}.{column}" for column in columns) for row in ("d", to))
-    assignments = ", ".join(f"{column} = {to}.{column}" for column in columns)
-    return f"{assignments}{source} WHERE NOT record_image_eq(ROW({old}), ROW({new}))"
+def _assigned(columns: tuple[str, ...], to: str) -> str:
+    return ", ".join(f"{column} = {to}.{column}" for column in columns)
+
+
+def _differs(table: str, to: str) -> str:
+    """Whether the row d of a typed table is not the same as `to`."""
+    old, new = (", ".join(f"{row}.{c}" for c in columns_of(table)) for row in ("d", to))
+    return f"NOT record_image_eq(ROW({old}), ROW({new}))"

@@ -83,7 +83,7 @@ def test_identity_is_by_image_and_never_by_jsonb_equality() -> None:
 def test_a_route_writes_its_stores_and_no_other_users_first(
     route: Route, incoming: str, there: bool
 ) -> None:
-    statement = writes.writing(route, incoming, there=there)
+    statement = one_line(writes.writing(route, incoming, there=there))
     write = "UPDATE" if there else "INSERT INTO"
     blob = statement.find('UPDATE "accounts_user"')
     user_row = statement.find(f'{write} "user_preferences"')
@@ -96,7 +96,7 @@ def test_a_route_writes_its_stores_and_no_other_users_first(
 
 
 def test_a_patch_laid_over_columns_is_written_in_the_same_order() -> None:
-    statement = writes.patching()
+    statement = one_line(writes.patching())
     written = re.findall(r'(?:UPDATE|INSERT INTO) "(\w+)"', statement)
     assert written == ["user_preferences", "notification_preferences"]
 
