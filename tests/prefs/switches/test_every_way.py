@@ -25,12 +25,28 @@ GATES_MET = [
     (State.MIRROR_OFF, DUAL_WRITE, State.READ_CUTOVER),
 ]
 REFUSED = [
-    (State.EXPANDED, READ_TABLES, "From expanded it can go to dual_write or dropped"),
+    (
+        State.EXPANDED,
+        READ_TABLES,
+        "the next step is dual_write: turn prefs_dual_write on",
+    ),
     (State.DUAL_WRITE, READ_TABLES, "Run `manage.py backfill_prefs`, then `manage.py verify_pref"),
     (State.READ_CUTOVER, DUAL_WRITE, "s of 86400 s in read_cutover. Wait, or change PREFS_CUTOVER"),
-    (State.MIRROR_OFF, READ_TABLES, "From mirror_off it can go to read_cutover (manage.py rollb"),
-    (State.DROPPED, DUAL_WRITE, "From dropped it can go to mirror_off (manage.py rollback_prefs"),
-    (State.DROPPED, READ_TABLES, "From dropped it can go to mirror_off (manage.py rollback_prefs"),
+    (
+        State.MIRROR_OFF,
+        READ_TABLES,
+        "the next step is read_cutover: turn prefs_dual_write on",
+    ),
+    (
+        State.DROPPED,
+        DUAL_WRITE,
+        "From dropped the next step is mirror_off: run `manage.py",
+    ),
+    (
+        State.DROPPED,
+        READ_TABLES,
+        "From dropped the next step is mirror_off: run `manage.py",
+    ),
 ]
 
 

@@ -191,7 +191,10 @@ def test_other_switches_are_nobody_s_business(site: str) -> None:
     ("command", "sentence"),
     [
         (("waffle_delete", "--switches", "prefs_dual_write"), "cannot be deleted"),
-        (("waffle_switch", "prefs_read_tables", "on"), "From expanded it can go to dual_write"),
+        (
+            ("waffle_switch", "prefs_read_tables", "on"),
+            "the next step is dual_write: turn",
+        ),
     ],
 )
 def test_waffles_own_commands_end_with_status_4(
