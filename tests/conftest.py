@@ -12,7 +12,10 @@ from pytest_django import DjangoDbBlocker
 
 from prefs.routing import Route
 from prefs.sql.triggers import guard_triggers
+from tests.support.needs import pytest_runtest_setup, pytest_terminal_summary
 from tests.support.tampering import turn
+
+__all__ = ["pytest_runtest_setup", "pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import pytest
 from project.embedded import EmbeddedPostgresError, server
 from project.embedded.cluster import Address
 from tests.project.servers import ROOT, another_user, connect, postmaster, said, wait_for_end
+from tests.support.needs import LINUX, needs
 
 
 def show(address: Address, *names: str) -> list[str]:
@@ -130,7 +131,7 @@ def test_a_killed_server_comes_back_on_the_next_use(project: Path) -> None:
     assert postmaster(project) != killed
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@needs(LINUX)
 def test_a_pid_file_with_the_number_of_another_program_is_no_server(project: Path) -> None:
     data = server.start(project).data
     killed = postmaster(project)

@@ -15,6 +15,7 @@ from prefs.engine.batches import Control
 from prefs.engine.states import Gate, State
 from prefs.models import Transition, UserPreferences
 from tests.support import scratch
+from tests.support.needs import PREPARED_TRANSACTIONS, needs
 from tests.support.refusals import finding
 from tests.support.steps import (
     ALIAS,
@@ -92,9 +93,8 @@ def copy_statement() -> None:
         assert cursor.fetchone() == (1, 1, False, False)
 
 
+@needs(PREPARED_TRANSACTIONS)
 def test_it_waits_for_a_prepared_transaction(site: str) -> None:
-    if value("SHOW max_prepared_transactions") == "0":
-        pytest.skip("this server takes none: set max_prepared_transactions to test their drain")
     [user] = add_users({"theme": "dark"})
     with scratch.connect(site) as session:
         session.execute("BEGIN")
