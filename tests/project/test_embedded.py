@@ -18,6 +18,8 @@ from project.embedded.cluster import Address
 from tests.project.servers import ROOT, another_user, connect, postmaster, said, wait_for_end
 from tests.support.needs import LINUX, needs
 
+pytestmark = pytest.mark.slow
+
 
 def show(address: Address, *names: str) -> list[str]:
     with connect(address) as connection:

@@ -12,6 +12,8 @@ from project.embedded import EmbeddedPostgresError, server
 from tests.project.servers import ROOT, postmaster
 from tests.support.needs import AS_ROOT, needs
 
+pytestmark = pytest.mark.slow
+
 
 def test_nobody_else_can_enter_what_is_private(project: Path) -> None:
     server.use(project, "prefs")

@@ -74,7 +74,11 @@ def _prepares_transactions() -> bool:
 CHROMIUM = _of_debian("chromium", chromium)
 PGBOUNCER = _of_debian("pgbouncer", pgbouncer)
 SPIN = _of_debian("spin", lambda: program("spin"))
-GCC = _of_debian("gcc", lambda: program("gcc"))
+GCC = Need(
+    name="gcc",
+    remedy="Debian's packages gcc and libc6-dev",
+    is_met=lambda: program("gcc") is not None,
+)
 PREPARED_TRANSACTIONS = Need(
     name="prepared transactions",
     remedy="the server's setting max_prepared_transactions, 20 say",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.inner import run_pytest
 from tests.support.needs import program
-from tests.support.scratch import ROOT
 
 A_TEST = """
 import pytest
@@ -34,14 +32,7 @@ def test_by_the_proxy(): ...
 
 def left_out(folder: Path, path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run A_TEST with the programs that `path` has."""
-    (folder / "test_a.py").write_text(A_TEST)
-    plugins = ("-p", "tests.support.needs", "-p", "no:django", "-p", "no:cacheprovider")
-    command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", *plugins, *options]
-    environ = {**os.environ, "PATH": str(path), "PYTHONPATH": str(ROOT)}
-    command.append("test_a.py")
-    return subprocess.run(
-        command, cwd=folder, env=environ, capture_output=True, text=True, check=False
-    )
+    return run_pytest(folder, A_TEST, "tests.support.needs", *options, path=path)
 
 
 def installed(folder: Path, *names: str) -> Path:
@@ -62,7 +53,7 @@ def test_what_is_missing_is_named_at_the_end_and_nothing_fails(
     assert ended.returncode == 0, ended.stdout
     told = ended.stdout.partition("left out")[2].splitlines()
     assert told[1:4] == [
-        "Left out: 1 test needs gcc (Debian's package gcc)",
+        "Left out: 1 test needs gcc (Debian's packages gcc and libc6-dev)",
         "Left out: 1 test needs pgbouncer (Debian's package pgbouncer)",
         "Left out: 2 tests need spin (Debian's package spin)",
     ]
@@ -71,7 +62,7 @@ def test_what_is_missing_is_named_at_the_end_and_nothing_fails(
 
 def test_where_a_part_is_there_the_rest_is_named(tmp_path: Path) -> None:
     ended = left_out(tmp_path, installed(tmp_path / "bin", "spin", "pgbouncer"))
-    assert "Left out: 1 test needs gcc (Debian's package gcc)" in ended.stdout
+    assert "Left out: 1 test needs gcc (Debian's packages gcc and libc6-dev)" in ended.stdout
     assert "spin" not in ended.stdout.partition("left out")[2]
     # It was run: a test that is not left out fails where it is wrong.
     assert "assert 2 != 2" in ended.stdout
