@@ -1,5 +1,6 @@
 """Fixtures for every test: databases whose names no other test run shares."""
 
+import gc
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -29,6 +30,13 @@ __all__ = [
     "pytest_runtest_setup",
     "pytest_terminal_summary",
 ]
+
+
+def pytest_collection_finish() -> None:
+    """Keep what stays for the whole run, thousands of tests among it, from the collector."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session")

@@ -152,10 +152,12 @@ class Copies:
             session.execute(_END_OTHERS)
             session.execute("DELETE FROM accounts_user")
             # The audit, and the switches, are not emptied but past their triggers.
-            session.execute("SET session_replication_role = replica")
-            for table in _RECORDS:
-                session.execute(f"DELETE FROM {table}".encode())
-            session.execute("UPDATE waffle_switch SET active = false WHERE active")
+            # One commit: the disk is waited for once.
+            with session.transaction():
+                session.execute("SET session_replication_role = replica")
+                for table in _RECORDS:
+                    session.execute(f"DELETE FROM {table}".encode())
+                session.execute("UPDATE waffle_switch SET active = false WHERE active")
             return session.execute("SELECT count(*) FROM waffle_switch").fetchone() == (2,)
 
 
