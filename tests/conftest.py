@@ -1,12 +1,36 @@
 """Fixtures for every test: databases whose names no other test run shares."""
 
+import gc
 import uuid
+from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
 from pytest_django import DjangoDbBlocker
 
 from prefs.testing import prepare
+from tests.support import templates
+from tests.support.fast import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_runtest_call,
+)
+from tests.support.needs import pytest_runtest_setup, pytest_terminal_summary
+
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_runtest_call",
+    "pytest_runtest_setup",
+    "pytest_terminal_summary",
+]
+
+
+def pytest_collection_finish() -> None:
+    """Keep what stays for the whole run, thousands of tests among it, from the collector."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
@@ -16,15 +40,34 @@ def run_id() -> str:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(run_id: str) -> None:
-    """Name test databases after the run: two runs on one server must not drop each other's.
+def template(
+    worker_id: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[str]:
+    """The name of a migrated database without users, one for all processes of the run."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        # A process of several has a folder within that of the run.
+        folder = folder.parent
+    with django_db_blocker.unblock():
+        name = templates.join(folder)
+    yield name
+    with django_db_blocker.unblock():
+        templates.leave(folder)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(run_id: str, template: str) -> None:
+    """Copy test databases, and name them after the run: two runs on one server share none.
 
     It takes the place of pytest-django's suffix for parallel workers, each of which is a
     process with an id of its own.
     """
     for database in settings.DATABASES.values():
         name = f"test_{database['NAME']}"[:40]
-        database.setdefault("TEST", {})["NAME"] = f"{name}_{run_id}"
+        test = database.setdefault("TEST", {})
+        test.update(NAME=f"{name}_{run_id}", TEMPLATE=template)
 
 
 @pytest.fixture(scope="session")

@@ -159,6 +159,7 @@ class Cluster:
                     *(self.programs.folder / "initdb", "-D", unfinished, "-U", USER),
                     *("-A", "scram-sha-256", f"--pwfile={self.places.password}"),
                     *("-E", "UTF8", f"--locale={locale}"),
+                    *self._initial_settings(),
                 ]
             )
             if done.returncode == 0:
@@ -166,6 +167,11 @@ class Cluster:
                 return
             result = done.stdout
         raise EmbeddedPostgresError(f"initdb could not make {self.places.data}: {_last(result)}")
+
+    def _initial_settings(self) -> list[str]:
+        # The password is random: iterations would keep nobody out, and slow each connection down.
+        # PostgreSQL 15 has no such setting.
+        return ["-c", "scram_iterations=1"] if self.programs.major >= 16 else []
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS

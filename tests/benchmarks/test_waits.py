@@ -55,6 +55,7 @@ def wait_for(database: str, blocker: str, waiter: str) -> None:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocker", [OURS, "prefs", "prefs worker"])
 def test_a_wait_of_live_traffic_for_a_session_of_ours_is_seen(
     databases: Databases, database: str, blocker: str

@@ -136,6 +136,7 @@ def samples(leaf: Leaf) -> tuple[str, ...]:
     return leaf.domain.values if isinstance(leaf.domain, Choice) else leaf.domain.examples
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(candidates(), min_size=40, max_size=40))
 def test_strings_that_are_typed_are_those_that_the_check_accepts(texts: list[str]) -> None:

@@ -47,6 +47,7 @@ def test_the_specification_and_the_mapping_have_the_same_leaves() -> None:
     assert mapped == [(leaf, column) for leaf, column, _ in reference.LEAVES]
 
 
+@pytest.mark.slow
 @in_bulk(150)
 @given(batches(deepest=DEEPEST))
 def test_columns_hold_what_the_document_says_and_the_residue_exactly_the_rest(

@@ -103,6 +103,7 @@ def compared(patching: str, cases: list[Case]) -> tuple[int, list[Case]]:
     return answered, wrong
 
 
+@pytest.mark.slow
 def test_whatever_it_answers_and_writes_is_what_the_general_statement_does() -> None:
     answered, wrong = compared(writes.patching(), list(at_random()))
     assert wrong == []

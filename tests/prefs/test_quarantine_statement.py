@@ -84,6 +84,7 @@ def test_what_is_quarantined_with_its_path_and_value(text: Text, entries: list[A
     assert found == [(*entry, EXPECTED[entry[0]]) for entry in entries]
 
 
+@pytest.mark.slow
 @in_bulk(80)
 @given(batches(deepest=200))
 def test_quarantine_is_what_a_second_opinion_says(batch: Batch) -> None:
@@ -138,6 +139,7 @@ def test_a_value_is_chosen_by_its_bytes_and_not_by_what_is_equal_to_it() -> None
         assert [c.users for c in counts("default", chosen)] == [1]
 
 
+@pytest.mark.slow
 def test_counts_by_leaf_and_reason_are_what_python_counts() -> None:
     rng = random.Random(5)
     texts = [seeding.blob(rng, 0.8) for _ in range(3_000)]
@@ -174,6 +176,7 @@ def test_why_a_value_is_in_quarantine(text: Text, why: str) -> None:
     assert (entry.reason, entry.expected) == (why, EXPECTED[entry.leaf])
 
 
+@pytest.mark.slow
 def test_a_value_is_shown_in_part_and_one_whose_text_cannot_be_built_not_at_all() -> None:
     huge = "[" + ",".join(["1e131071"] * 9_000) + "]"
     copied([f'{{"theme": {huge}}}', '{"theme": "%s"}' % ("x" * 200), '{"theme": 1}'])

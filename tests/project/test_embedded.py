@@ -16,6 +16,9 @@ import pytest
 from project.embedded import EmbeddedPostgresError, server
 from project.embedded.cluster import Address
 from tests.project.servers import ROOT, another_user, connect, postmaster, said, wait_for_end
+from tests.support.needs import LINUX, needs
+
+pytestmark = pytest.mark.slow
 
 
 def show(address: Address, *names: str) -> list[str]:
@@ -41,6 +44,12 @@ def test_the_server_is_configured_for_the_tests_it_serves(project: Path) -> None
     names = ("max_prepared_transactions", "max_connections", "fsync", "listen_addresses")
     assert show(address, *names) == ["20", "200", "on", ""]
     assert show(address, "server_encoding", "password_encryption") == ["UTF8", "scram-sha-256"]
+    with connect(address) as connection:
+        [(version, password)] = connection.execute(
+            "SELECT current_setting('server_version_num')::int, rolpassword FROM pg_authid"
+            " WHERE rolname = current_user"
+        )
+    assert password.startswith(f"SCRAM-SHA-256${1 if int(version) >= 160000 else 4096}:")
 
 
 def test_a_wrong_password_is_refused(project: Path) -> None:
@@ -130,7 +139,7 @@ def test_a_killed_server_comes_back_on_the_next_use(project: Path) -> None:
     assert postmaster(project) != killed
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@needs(LINUX)
 def test_a_pid_file_with_the_number_of_another_program_is_no_server(project: Path) -> None:
     data = server.start(project).data
     killed = postmaster(project)

@@ -1,6 +1,5 @@
 """The embedded server's files and programs: private, and named in one sentence where unusable."""
 
-import os
 import shutil
 import stat
 import subprocess
@@ -11,8 +10,9 @@ import pytest
 
 from project.embedded import EmbeddedPostgresError, server
 from tests.project.servers import ROOT, postmaster
+from tests.support.needs import AS_ROOT, needs
 
-IS_ROOT = os.geteuid() == 0
+pytestmark = pytest.mark.slow
 
 
 def test_nobody_else_can_enter_what_is_private(project: Path) -> None:
@@ -34,7 +34,7 @@ def test_nobody_else_can_enter_what_is_private(project: Path) -> None:
     assert status.log.read_text()
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root has to become somebody else")
+@needs(AS_ROOT)
 def test_as_root_the_data_is_nobodys_and_outside_the_project(project: Path) -> None:
     project.chmod(0o700)
     status = server.start(project)
@@ -52,7 +52,7 @@ def test_as_root_the_data_is_nobodys_and_outside_the_project(project: Path) -> N
     assert not folder.parent.stat().st_mode & 0o022
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root has a pointer")
+@needs(AS_ROOT)
 def test_a_copied_project_does_not_share_the_server_of_the_original(
     project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -68,7 +68,7 @@ def test_a_copied_project_does_not_share_the_server_of_the_original(
     assert original.data.parent.exists()
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root keeps its data elsewhere")
+@needs(AS_ROOT)
 def test_root_removes_its_own_server_and_leaves_the_data_of_the_projects_owner(
     project: Path,
 ) -> None:
@@ -112,7 +112,7 @@ def test_programs_that_answer_nonsense_are_one_sentence(
     monkeypatch.undo()
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root can become a user id without a name")
+@needs(AS_ROOT)
 def test_a_user_id_without_a_name_is_told_of_database_url() -> None:
     program = (
         "import os\nfrom pathlib import Path\nfrom project.embedded import server\n"

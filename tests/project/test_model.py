@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.needs import GCC, SPIN, needs
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = ROOT / "docs" / "protocol.pml"
 
-needs_spin = pytest.mark.skipif(
-    not (shutil.which("spin") and shutil.which("gcc")),
-    reason="needs spin and gcc: on Debian or Ubuntu the packages spin, gcc and libc6-dev",
-)
+needs_spin = needs(SPIN, GCC)
 
 
 def check_model(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -11,10 +11,12 @@ from tests.support import scratch
 
 
 @pytest.fixture(scope="session")
-def copies(django_db_blocker: DjangoDbBlocker) -> Iterator[scratch.Copies]:
+def copies(template: str, django_db_blocker: DjangoDbBlocker) -> Iterator[scratch.Copies]:
     """Copies of a migrated database without users."""
-    with django_db_blocker.unblock(), scratch.migrated() as made:
-        yield made
+    made = scratch.Copies(template)
+    yield made
+    with django_db_blocker.unblock():
+        made.close()
 
 
 @pytest.fixture

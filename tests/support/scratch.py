@@ -1,7 +1,7 @@
 """Databases of their own for tests that commit, alter tables, or run other processes.
 
-One migrated database a test process serves as template; a test gets a copy of it and may do
-anything to it. Nothing is ever done to a database that another test sees.
+One migrated database serves as template for all processes of a run (`templates`); a test gets a
+copy of it and may do anything to it. Nothing is ever done to a database that another test sees.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from django.core.management import call_command
 from django.db import connection, connections
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -118,33 +117,22 @@ def pointed_at(name: str) -> Iterator[None]:
         connection.settings_dict["NAME"] = before
 
 
-@contextmanager
-def migrated() -> Iterator[Copies]:
-    """Copies of a database that `migrate` has made, without users."""
-    with database() as name:
-        with pointed_at(name):
-            call_command("migrate", verbosity=0)
-        copies = Copies(name)
-        try:
-            yield copies
-        finally:
-            copies.close()
-
-
 class Copies:
     """Copies of a template; one whose schema was left alone is emptied and used again."""
 
     def __init__(self, template: str) -> None:
         self._template = template
         self._spare: str | None = None
-        with connect(template) as session:
-            session.execute("ALTER TABLE accounts_user SET (autovacuum_enabled = off)")
-            self._schema = session.execute(_SCHEMA).fetchone()
+        # Of the first copy: whoever is connected to a template keeps others from copying it.
+        self._schema: tuple[Any, ...] | None = None
 
     @contextmanager
     def one(self) -> Iterator[str]:
         """A copy for one test."""
         name, self._spare = self._spare or create(self._template), None
+        if self._schema is None:
+            with connect(name) as session:
+                self._schema = session.execute(_SCHEMA).fetchone()
         try:
             yield name
         finally:
@@ -165,10 +153,12 @@ class Copies:
             session.execute(_END_OTHERS)
             session.execute("DELETE FROM accounts_user")
             # The audit, and the switches, are not emptied but past their triggers.
-            session.execute("SET session_replication_role = replica")
-            for table in _RECORDS:
-                session.execute(f"DELETE FROM {table}".encode())
-            session.execute("UPDATE waffle_switch SET active = false WHERE active")
+            # One commit: the disk is waited for once.
+            with session.transaction():
+                session.execute("SET session_replication_role = replica")
+                for table in _RECORDS:
+                    session.execute(f"DELETE FROM {table}".encode())
+                session.execute("UPDATE waffle_switch SET active = false WHERE active")
             return session.execute("SELECT count(*) FROM waffle_switch").fetchone() == (2,)
 
 

@@ -14,16 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from django.db import connection
 
 from project.embedded.account import server_account
 from tests.support import scratch
+from tests.support.needs import pgbouncer
 
-PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
-needs_bouncer = pytest.mark.skipif(
-    PROGRAM is None, reason="pgbouncer is not installed (apt-get install pgbouncer)"
-)
 # It names the socket; nothing listens on TCP, so no port can be taken.
 _PORT = 6432
 _PATIENCE = 20.0
@@ -72,24 +68,28 @@ class Bouncer:
             return [dict(zip(names, row, strict=True)) for row in cursor] if names else []
 
 
+def _program() -> str:
+    found = pgbouncer()
+    assert found is not None, "say needs(PGBOUNCER)"
+    return found
+
+
 def version() -> tuple[int, ...]:
     """Which PgBouncer this is."""
-    assert PROGRAM is not None
-    said = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    said = subprocess.run([_program(), "--version"], capture_output=True, text=True, check=True)
     return tuple(int(part) for part in said.stdout.split()[1].split("."))
 
 
 @contextmanager
 def bouncing(**settings: object) -> Iterator[Bouncer]:
     """A PgBouncer with three server connections for each database, in transaction mode."""
-    assert PROGRAM is not None
     account = server_account()
     folder = Path(tempfile.mkdtemp(prefix="prefs-bouncer-", dir="/tmp"))
     try:
         bouncer = _configured(folder, settings)
         for path in (folder, *folder.iterdir()):
             account.own(path, 0o700 if path is folder else 0o600)
-        command = [PROGRAM, str(folder / "pgbouncer.ini")]
+        command = [_program(), str(folder / "pgbouncer.ini")]
         user = account.uid if account.switch else None
         with subprocess.Popen(command, user=user, stderr=subprocess.DEVNULL, cwd="/") as process:
             try:

@@ -7,16 +7,16 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, transaction
 
 from prefs.engine.states import State
 from prefs.models import Range, Run, Transition, UserPreferences
-from tests.prefs.callers.bouncer import Bouncer, bouncing, needs_bouncer, version
+from tests.prefs.callers.bouncer import Bouncer, bouncing, version
 from tests.prefs.callers.writing import change, merge, replace
 from tests.support import scratch
+from tests.support.needs import PGBOUNCER, Need, needs, pgbouncer
 from tests.support.reaching import environment, reached
 from tests.support.steps import (
     add_users,
@@ -31,18 +31,28 @@ from tests.support.steps import (
     value,
 )
 
-pytestmark = needs_bouncer
+pytestmark = needs(PGBOUNCER)
 # PgBouncer follows prepared statements since 1.21; before, and with 0, the site must have none.
-PREPARED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "none": ({}, {}),
-    "bound by the server": ({}, {"server_side_binding": True}),
-}
-if needs_bouncer.args == (False,) and version() >= (1, 21):
-    prepares = {"server_side_binding": True, "prepare_threshold": 0}
-    PREPARED["followed"] = ({"max_prepared_statements": 50}, prepares)
+FOLLOWS = Need(
+    name="pgbouncer 1.21 or later",
+    remedy="Debian 13 has it",
+    is_met=lambda: pgbouncer() is not None and version() >= (1, 21),
+)
+PREPARED = (
+    pytest.param(({}, {}), id="none"),
+    pytest.param(({}, {"server_side_binding": True}), id="bound by the server"),
+    pytest.param(
+        (
+            {"max_prepared_statements": 50},
+            {"server_side_binding": True, "prepare_threshold": 0},
+        ),
+        id="followed",
+        marks=needs(FOLLOWS),
+    ),
+)
 
 
-@pytest.fixture(params=list(PREPARED.values()), ids=list(PREPARED))
+@pytest.fixture(params=PREPARED)
 def bounced(request: pytest.FixtureRequest, site: str) -> Iterator[Bouncer]:
     """Django's connections by a PgBouncer."""
     settings, options = request.param

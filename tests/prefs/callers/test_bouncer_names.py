@@ -7,13 +7,14 @@ from contextlib import contextmanager
 
 from prefs.engine.findings import Finding
 from prefs.engine.states import Gate, State
-from tests.prefs.callers.bouncer import Bouncer, bouncing, needs_bouncer
+from tests.prefs.callers.bouncer import Bouncer, bouncing
 from tests.support import scratch
+from tests.support.needs import PGBOUNCER, needs
 from tests.support.reaching import reached
 from tests.support.refusals import finding
 from tests.support.steps import go, rows, until
 
-pytestmark = needs_bouncer
+pytestmark = needs(PGBOUNCER)
 OLD = "previous release"
 
 

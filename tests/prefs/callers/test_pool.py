@@ -63,6 +63,7 @@ def request(work: Any) -> None:
         close_old_connections()
 
 
+@pytest.mark.slow
 @every_write
 def test_more_writers_than_connections(pooled: list[tuple[Any, ...]], write: Any) -> None:
     """Each request leaves a key of its own; errors and rollbacks are between them."""

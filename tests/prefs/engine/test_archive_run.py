@@ -91,6 +91,7 @@ def test_every_blob_is_archived_byte_for_byte_and_the_drop_vouches_for_it(site: 
     assert is_right()
 
 
+@pytest.mark.slow
 def test_a_document_whose_text_cannot_be_built_has_a_digest_all_the_same(site: str) -> None:
     numbers = (
         "SELECT jsonb_agg(('1e' || 131071 - n %% 2)::numeric) AS d FROM generate_series(1, %s) n"

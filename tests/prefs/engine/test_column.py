@@ -122,6 +122,7 @@ def test_what_was_written_while_the_column_was_gone_comes_back_too(site: str) ->
     ]
 
 
+@pytest.mark.slow
 def test_a_long_reader_makes_the_drop_give_up_and_changes_nothing(site: str) -> None:
     add_users({"theme": "dark"})
     go(State.MIRROR_OFF)

@@ -18,6 +18,7 @@ from prefs.models import Transition, UserPreferences
 from prefs.sql import catalog
 from tests.prefs.interleavings.broken_engine import on_users_alone
 from tests.support import scratch
+from tests.support.needs import PREPARED_TRANSACTIONS, needs
 from tests.support.refusals import finding
 from tests.support.steps import (
     ALIAS,
@@ -96,9 +97,8 @@ def copy_statement() -> None:
         assert cursor.fetchone() == (1, 1, False, False)
 
 
+@needs(PREPARED_TRANSACTIONS)
 def test_it_waits_for_a_prepared_transaction(site: str) -> None:
-    if value("SHOW max_prepared_transactions") == "0":
-        pytest.skip("this server takes none: set max_prepared_transactions to test their drain")
     [user] = add_users({"theme": "dark"})
     with scratch.connect(site) as session:
         session.execute("BEGIN")

@@ -204,6 +204,7 @@ def test_a_key_that_somebody_dropped_comes_back_with_the_next_backfill(site: str
     assert (run.status, run.phase, keys.missing(ALIAS)) == ("done", "catch_up", [])
 
 
+@pytest.mark.slow
 def test_a_live_writer_waits_for_no_validation(site: str) -> None:
     users = many_users(20)
     stopped_in_the_copy()

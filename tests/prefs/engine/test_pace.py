@@ -216,6 +216,7 @@ def test_nor_by_a_comparison(site: str) -> None:
     assert (run.users, run.differing) == (2_000, len(found))
 
 
+@pytest.mark.slow
 def test_a_statement_timeout_halves_the_batch_and_the_run_goes_on(site: str) -> None:
     many_users(70)
     slow_inserts(0.02)

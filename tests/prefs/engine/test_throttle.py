@@ -209,6 +209,7 @@ def test_a_run_waits_with_the_reason_in_its_progress_and_then_goes_on(site: str)
     assert (run.status, run.users, differences()) == ("done", 23, [])
 
 
+@pytest.mark.slow
 def test_all_its_workers_wait(site: str) -> None:
     many_users(20)
     reasons.append("not now")
@@ -228,6 +229,7 @@ def test_all_its_workers_wait(site: str) -> None:
     assert (run.status, run.users) == ("done", 20)
 
 
+@pytest.mark.slow
 def test_so_do_corrections_archives_and_restores_before_their_first_batch(
     site: str, settings: DjangoSettings
 ) -> None:
@@ -282,6 +284,7 @@ def sessions() -> int:
     return found
 
 
+@pytest.mark.slow
 def test_a_watch_looks_again_and_again_and_leaves_no_thread_and_no_session(site: str) -> None:
     before = sessions()
     with Watch(ALIAS, replace(QUIET, throttle_callable=OWN)) as watch:

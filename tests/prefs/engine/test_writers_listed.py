@@ -19,7 +19,8 @@ from prefs.models import UserPreferences
 from prefs.sql import catalog
 from prefs.sql.names import names
 from tests.support import scratch
-from tests.support.steps import ALIAS, add_users, held_open, in_thread, rows, value
+from tests.support.needs import PREPARED_TRANSACTIONS, needs
+from tests.support.steps import ALIAS, add_users, held_open, in_thread, rows
 
 READ_SWITCHES = "SELECT active FROM waffle_switch"
 TABLES = ("accounts_user", "user_preferences", "notification_preferences")
@@ -33,9 +34,9 @@ WRITING = (
     "EXCLUSIVE",
     "ACCESS EXCLUSIVE",
 )
-NEEDS_PREPARED = "this server takes none: set max_prepared_transactions to test them"
 
 
+@needs(PREPARED_TRANSACTIONS)
 @contextmanager
 def open_transaction(database: str, *statements: str, name: str = "them") -> Iterator[int]:
     """Another session that has sent these statements in a transaction; yields its pid."""
@@ -53,8 +54,6 @@ def listed() -> list[int | None]:
 @contextmanager
 def prepared(database: str, gid: str, *statements: str) -> Iterator[None]:
     """The same, prepared under a name; rolled back in the end."""
-    if value("SHOW max_prepared_transactions") == "0":
-        pytest.skip(NEEDS_PREPARED)
     with scratch.connect(database) as session:
         session.execute("BEGIN")
         for statement in statements:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,6 @@ DOCUMENTS: tuple[Any, ...] = (
 )
 
 
-@pytest.fixture(scope="module")
-def made(django_db_blocker: DjangoDbBlocker) -> Iterator[scratch.Copies]:
-    with django_db_blocker.unblock(), scratch.migrated() as copies:
-        yield copies
-
-
 def texts() -> dict[str, str | None]:
     """Every document, by the name of its user."""
     names = dict(rows("SELECT id, username FROM accounts_user"))
@@ -45,9 +38,11 @@ def of_the_migration() -> list[list[tuple[object, ...]]]:
     ]
 
 
-def dumped(made: scratch.Copies, source: State, file: Path, *options: str) -> dict[str, str | None]:
+def dumped(
+    copies: scratch.Copies, source: State, file: Path, *options: str
+) -> dict[str, str | None]:
     """What the documents of a site in that state are, whole in a file."""
-    with made.one() as name, scratch.pointed_at(name):
+    with copies.one() as name, scratch.pointed_at(name):
         add_users(*DOCUMENTS)
         go(source)
         before = texts()
@@ -58,17 +53,17 @@ def dumped(made: scratch.Copies, source: State, file: Path, *options: str) -> di
 
 @pytest.mark.parametrize("source", State)
 def test_a_full_dump_is_loaded_into_a_site_in_any_state(
-    made: scratch.Copies, source: State, tmp_path: Path, django_db_blocker: DjangoDbBlocker
+    copies: scratch.Copies, source: State, tmp_path: Path, django_db_blocker: DjangoDbBlocker
 ) -> None:
     """Case C9: from each state into a fresh site, and into one that has come as far."""
     file = tmp_path / "site.json"
     with django_db_blocker.unblock():
-        before = dumped(made, source, file)
+        before = dumped(copies, source, file)
         kinds = {entry["model"] for entry in json.loads(file.read_text())}
         assert {"accounts.user", "waffle.switch"} <= kinds
         assert source is State.EXPANDED or "prefs.transition" in kinds
         for target in dict.fromkeys((State.EXPANDED, source)):
-            with made.one() as name, scratch.pointed_at(name):
+            with copies.one() as name, scratch.pointed_at(name):
                 go(target)
                 own = of_the_migration()
                 for _ in range(2):
@@ -83,30 +78,30 @@ def test_a_full_dump_is_loaded_into_a_site_in_any_state(
 
 @pytest.mark.parametrize("source", [State.DUAL_WRITE, State.DROPPED], ids=str)
 def test_a_full_dump_without_the_option_is_refused_whole(
-    made: scratch.Copies, source: State, tmp_path: Path, django_db_blocker: DjangoDbBlocker
+    copies: scratch.Copies, source: State, tmp_path: Path, django_db_blocker: DjangoDbBlocker
 ) -> None:
     """Case C9: nothing of it is loaded, and the sentence names the option."""
     file = tmp_path / "site.json"
     with django_db_blocker.unblock():
-        before = dumped(made, source, file)
-        with made.one() as name, scratch.pointed_at(name):
+        before = dumped(copies, source, file)
+        with copies.one() as name, scratch.pointed_at(name):
             outcome = run("loaddata", str(file))
             assert outcome.status == 4
             assert "loaddata --exclude prefs" in outcome.err
             assert texts() == {}
-        dumped(made, source, file, "--exclude", "prefs")
-        with made.one() as name, scratch.pointed_at(name):
+        dumped(copies, source, file, "--exclude", "prefs")
+        with copies.one() as name, scratch.pointed_at(name):
             assert run("loaddata", str(file)).status == 0
             assert texts() == before
 
 
 @pytest.mark.parametrize("kind", ["json", "jsonl", "xml"])
 def test_every_format_leaves_the_switches_of_this_database_alone(
-    made: scratch.Copies, kind: str, tmp_path: Path, django_db_blocker: DjangoDbBlocker
+    copies: scratch.Copies, kind: str, tmp_path: Path, django_db_blocker: DjangoDbBlocker
 ) -> None:
     """Case C9: a switch of the site's own is loaded, ours are not."""
     file = tmp_path / f"switches.{kind}"
-    with django_db_blocker.unblock(), made.one() as name, scratch.pointed_at(name):
+    with django_db_blocker.unblock(), copies.one() as name, scratch.pointed_at(name):
         run("waffle_switch", "of_the_site", "on", "--create")
         go(State.DUAL_WRITE)
         run("dumpdata", "waffle.switch", "--format", kind, "--output", str(file), "-v", "0")

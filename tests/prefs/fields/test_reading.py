@@ -146,6 +146,7 @@ def test_what_python_cannot_decode_fails_that_user_alone(place: Place) -> None:
             _ = users[digits].preferences
 
 
+@pytest.mark.slow
 def test_what_postgresql_cannot_print_fails_that_user_alone(place: Place) -> None:
     numbers = ",".join(["1e131071"] * 9000)
     huge, plain = stores.insert_users(place, [f"[{numbers}]", '{"a": 1}'])

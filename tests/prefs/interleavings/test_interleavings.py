@@ -16,6 +16,7 @@ def test_nothing_is_lost_in_any_order(stage: Stage, name: str) -> None:
     assert outcome.played
 
 
+@pytest.mark.slow
 def test_a_backfill_killed_at_any_statement_resumes_where_it_was(stage: Stage) -> None:
     found = killed_at_every_statement()
     assert not found.wrong, str(found)

@@ -7,7 +7,7 @@ import pytest
 from prefs.engine.states import State
 from tests.prefs.machine.machine import THOROUGH, run
 
-pytestmark = pytest.mark.usefixtures("no_soak")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_soak")]
 
 
 @pytest.mark.parametrize("start", State)

@@ -21,7 +21,7 @@ from prefs.sql.writes import write
 from tests.prefs.machine.machine import THOROUGH, run
 from tests.support.steps import rows
 
-pytestmark = pytest.mark.usefixtures("no_soak")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_soak")]
 Patch = pytest.MonkeyPatch
 QUICK = settings(
     THOROUGH,

@@ -35,8 +35,8 @@ WRITES: dict[str, Callable[[int], Any]] = {
         user, {"language": "de", "notifications": {"push": {"messages": True}}}
     ),
     "a merge of what fits no column": lambda user: merge(user, {"more": {"y": 2}}),
-    "an update by the ORM": lambda user: (
-        UserPreferences.objects.filter(pk=user).update(language="de")
+    "an update by the ORM": lambda user: UserPreferences.objects.filter(pk=user).update(
+        language="de"
     ),
     "a change": lambda user: UserPreferences.objects.change({user: {"language": ["de"]}}),
 }

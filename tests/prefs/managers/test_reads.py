@@ -127,6 +127,7 @@ def test_what_python_cannot_decode_is_named_and_its_text_still_reads(
     assert UserPreferences.objects.document_text(user) == text
 
 
+@pytest.mark.slow
 def test_a_document_too_long_to_print_is_named_and_spoils_no_transaction(place: Place) -> None:
     other = insert_user(place, '{"theme": "dark"}')
     user = insert_user(place, UNPRINTABLE)

@@ -23,6 +23,7 @@ from prefs.rehearsal.traffic import ClientFailed
 from prefs.sql import copying
 from prefs.sql.names import names
 
+pytestmark = pytest.mark.slow
 SMALL = Options(users=400, clients=2)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,9 +19,10 @@ from prefs.models import AuditEntry, Transition
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from tests.prefs.switches.turning import ADMIN, LIST
 from tests.support import scratch
-from tests.support.steps import add_users, state, until
+from tests.support.needs import CHROMIUM, chromium, needs
+from tests.support.steps import add_users, in_thread, state, until
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+pytestmark = needs(CHROMIUM)
 
 
 def free_port() -> int:
@@ -60,12 +59,9 @@ def served(site: str) -> Iterator[str]:
 @contextmanager
 def browser_at(address: str) -> Iterator[Page]:
     """A page of a browser, which fails the test where the page's own scripts fail."""
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
-        pytest.skip("no browser is installed (apt-get install chromium)")
     errors: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = browser.new_page(base_url=address)
         page.on("pageerror", lambda error: errors.append(str(error)))
         yield page
@@ -110,11 +106,8 @@ def walk(address: str) -> dict[str, str]:
 def test_an_operator_is_refused_turns_one_and_reads_the_audit(site: str, served: str) -> None:
     add_users({"theme": "dark"})
     get_user_model()._default_manager.create_superuser(ADMIN, password="a password")
-    found: dict[str, str] = {}
     # Its loop would have Django think that this thread is asynchronous.
-    walker = threading.Thread(target=lambda: found.update(walk(served)))
-    walker.start()
-    walker.join(90)
+    found = in_thread(lambda: walk(served)).result(90)
     assert "Cannot advance from expanded to mirror_off" in found["refused"]
     assert "cannot be deleted" in found["deleted"]
     assert found["turned"] == "True"
