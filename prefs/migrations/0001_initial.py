@@ -132,6 +132,7 @@ class Migration(migrations.Migration):
                     ("change_documents", "Can change anyone's preferences"),
                 ),
                 "managed": False,
+                "base_manager_name": "objects",
                 "default_permissions": (),
             },
         ),

@@ -7,11 +7,22 @@ from django.db import models
 ADVANCE = "prefs.advance_migration"
 
 
+class NoRows(models.Manager["Migration"]):
+    """Finds nothing, and asks nobody: `dumpdata` looks at models without a table, too."""
+
+    def get_queryset(self) -> models.QuerySet[Migration]:
+        """No rows."""
+        return super().get_queryset().none()
+
+
 class Migration(models.Model):
     """The migration itself, to which an admin's permissions belong. waffle's own turn nothing."""
 
+    objects = NoRows()
+
     class Meta:
         managed = False
+        base_manager_name = "objects"
         default_permissions = ()
         permissions = (
             ("view_migration", "Can view the preferences migration"),
