@@ -54,17 +54,24 @@ class OfAnotherDatabase(DeserializedObject):
         raise NotLoaded(self.object)
 
 
-def loadable(found: Iterable[DeserializedObject]) -> Iterator[DeserializedObject]:
-    """What may be loaded into this database, and what refuses to be.
+class OfThisDatabase(DeserializedObject):
+    """One of our two switches: the one that is here says how preferences are stored here."""
 
-    Our two switches are left out: those that are here say how preferences are stored here.
-    """
+    def save(self, *args: Any, **options: Any) -> None:
+        """Leave the switch that is here as it is."""
+
+
+def loadable(found: Iterable[DeserializedObject]) -> Iterator[DeserializedObject]:
+    """What is in a fixture; to save it takes over nothing of another database's migration."""
     for each in found:
         row: Any = each.object
+        kind = DeserializedObject
         if row._meta.app_label == "prefs":
-            yield OfAnotherDatabase(row, each.m2m_data, each.deferred_fields)
-        elif not (isinstance(row, get_waffle_switch_model()) and row.name in SWITCHES):
-            yield each
+            kind = OfAnotherDatabase
+        elif isinstance(row, get_waffle_switch_model()) and row.name in SWITCHES:
+            kind = OfThisDatabase
+        taken = kind is DeserializedObject
+        yield each if taken else kind(row, each.m2m_data, each.deferred_fields)
 
 
 def register() -> None:
