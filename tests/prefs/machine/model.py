@@ -7,6 +7,7 @@ from typing import Any
 
 from prefs.engine.states import State
 from tests.prefs.machine.documents import rows_of
+from tests.support.reference import ABSENT
 
 EXPANDED, DUAL_WRITE, READ_CUTOVER, MIRROR_OFF, DROPPED = ORDER = list(State)
 _BLOB_IS_READ = (EXPANDED, DUAL_WRITE)
@@ -95,6 +96,11 @@ class Model:
             if self.state is not EXPANDED:
                 self.tables[user] = document
 
+    def rekeyed(self, user: int) -> None:
+        """The user has another key, as which a blob that is mirrored is captured anew."""
+        if self.mirrored and not self.reads_tables:
+            self.tables[user] = self.blob[user]
+
     def delete(self, user: int) -> None:
         """The user goes, and everything of theirs."""
         self.users.discard(user)
@@ -129,14 +135,14 @@ class Model:
         return None
 
     def moved(self, target: State) -> None:
-        """A transition was taken; a restored column still has its default everywhere."""
+        """A transition was taken; a restored column is still empty everywhere."""
         switched_on = (self.state, target) in {(EXPANDED, DUAL_WRITE), (MIRROR_OFF, READ_CUTOVER)}
         self.verified = False
         self.verified_since_mirror = self.verified_since_mirror and not switched_on
         if target is DROPPED:
             self.blob = {}
         elif self.state is DROPPED:
-            self.blob = {user: {} for user in self.users}
+            self.blob = dict.fromkeys(self.users, ABSENT)
         self.state = target
 
     # --- what both stores hold -----------------------------------------------------------

@@ -15,6 +15,7 @@ from prefs import bulk
 from prefs.codec import InvalidDocument
 from prefs.models import NotificationPreferences, UserPreferences
 from prefs.patches import NotALeaf, NotAValue
+from prefs.routing import Route
 from tests.prefs.fields.people import statements
 from tests.support import stores
 from tests.support.steps import held_open, in_thread, until, waiting_for_locks
@@ -159,7 +160,9 @@ def test_bulk_writes_send_a_fixed_number_of_statements_a_chunk(
     """Case A16: a thousand rows are one lock and one write, and not four statements each."""
     users = insert_users(place, [DOCUMENT] * 25)
     few = len(statements(lambda: write(users[:1])))
-    assert len(statements(lambda: write(users))) == few <= 5
+    # In TABLES the typed rows are locked as well, table by table: raw SQL may be writing them.
+    most = 7 if place.route is Route.TABLES else 5
+    assert len(statements(lambda: write(users))) == few <= most
     monkeypatch.setattr("prefs.rows.CHUNK", 10)
     assert len(statements(lambda: write(users))) <= 3 * few
     assert [each["theme"] for each in _stored(place, users)] == ["system"] * 25

@@ -70,6 +70,7 @@ def written_meanwhile(user: int, raw: str, write: Callable[[int], Any]) -> Any:
 def test_a_raw_write_that_commits_while_a_manager_waits_for_it_stays(
     in_route: EnterRoute, place: Place, before: str, raw: str, how: str
 ) -> None:
+    """Case B20: it was written over by a whole row that had been read before it."""
     user = insert_user(in_route(place), before)
     statement, dotted = RAW[raw]
     found = written_meanwhile(user, statement, WRITES[how])
@@ -90,7 +91,7 @@ def test_a_replacement_that_comes_after_a_raw_write_replaces_it(in_route: EnterR
 def test_a_merge_that_takes_any_version_for_the_one_it_read_is_noticed(
     in_route: EnterRoute,
 ) -> None:
-    """Broken on purpose: the statement as it was."""
+    """Case B20, broken on purpose: the statement as it was."""
     user = insert_user(in_route(Place.TABLES), STORED)
     create = planned.functions()["prefs_merge_tables"]
     broken = create.replace(" AND d.xmin = s.user_version", "")

@@ -68,12 +68,16 @@ def save_a_row(user: int) -> Any:
     UserPreferences(user_id=user, theme="dark").save()
 
 
+def update_rows(user: int) -> Any:
+    UserPreferences.objects.bulk_update([UserPreferences(user_id=user, theme="dark")], ["theme"])
+
+
 def correct_one(user: int) -> Any:
     with transaction.atomic(), connection.cursor() as cursor:
         correct_users(cursor, [user], FLAG)
 
 
-WRITES: list[Write] = [merge, replace, change, save, update, save_a_row, correct_one]
+WRITES: list[Write] = [merge, replace, change, save, update, save_a_row, update_rows, correct_one]
 every_write = pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__)
 writes_blob = pytest.mark.parametrize(
     "place", [place for place in Place if place.route.writes_blob]
