@@ -15,11 +15,16 @@ VENV_WITH = python=$$(PYTHON='$(PYTHON)' sh tools/find_python.sh) && \
 AFTERWARDS = status=$$?; $(MANAGE) embedded_postgres stop --if-unused || \
 	test $$status -ne 0 || status=1; exit $$status
 
-.PHONY: help demo test chaos model bench lint clean venv venv-dev
+# Tests wait about as much as they compute: two processes for each of two cores.
+PYTEST := $(VENV) -m pytest -n 4 --dist worksteal
+
+.PHONY: help demo test test-fast chaos model bench lint clean venv venv-dev
 
 help: ## say what there is
 	@echo "make demo [USERS=100000]   rehearse the whole migration and the way back, with a report"
 	@echo "make test [ARGS=...]       run the tests; ARGS goes to pytest"
+	@echo "make test-fast [ARGS=...]  one case of each, under a minute; leaves out what starts processes"
+	@echo "                           or takes seconds: chaos, the machine, rehearsals, the browser"
 	@echo "make chaos [MINUTES=15]    transitions, kills and crashes under traffic, and a checker"
 	@echo "make model                 check docs/protocol.pml, every order of its steps, with Spin"
 	@echo "make bench [ARGS=...]      measure a million users beside other ways to do it; an hour"
@@ -31,7 +36,10 @@ demo: venv
 	@trap : INT TERM; $(MANAGE) rehearse_prefs --users $(USERS) --noinput; $(AFTERWARDS)
 
 test: venv-dev
-	@trap : INT TERM; $(VENV) -m pytest -n auto --maxprocesses 4 $(ARGS); $(AFTERWARDS)
+	@trap : INT TERM; $(PYTEST) $(ARGS); $(AFTERWARDS)
+
+test-fast: venv-dev
+	@trap : INT TERM; $(PYTEST) --fast --durations=10 --durations-min=2 $(ARGS); $(AFTERWARDS)
 
 chaos: venv-dev
 	@$(VENV) -m tests.chaos --minutes $(MINUTES) $(ARGS)

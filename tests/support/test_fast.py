@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,6 +60,10 @@ def by_a_context() -> None:
         pass
 
 
+def of_another_kind() -> None:
+    multiprocessing.get_context("spawn").Process(target=directly).start()
+
+
 def by_a_method() -> None:
     Starter().begin()
 
@@ -69,7 +74,9 @@ def of_none() -> None:
     program("sh")
 
 
-@pytest.mark.parametrize("function", [directly, by_a_helper, by_a_context, by_a_method])
+@pytest.mark.parametrize(
+    "function", [directly, by_a_helper, by_a_context, by_a_method, of_another_kind]
+)
 def test_what_starts_a_process_is_seen_by_what_it_names(function: Callable[[], object]) -> None:
     assert starts_processes(function)
 

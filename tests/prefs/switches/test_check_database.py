@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
-from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from prefs.engine.states import State
 from prefs.routing import READ_TABLES, Route
@@ -145,25 +145,29 @@ def test_no_verification_of_before_counts_after_that_way_back(site: str) -> None
     assert verify_all().differing == 1
 
 
-def test_it_is_silent_before_migrate_and_while_a_migration_is_pending() -> None:
-    with scratch.database() as name, scratch.pointed_at(name):
-        assert check().status == 0
-        for target in ("0002", "0004", "0005"):
-            assert run("migrate", "prefs", target, "-v", "0").status == 0
-            assert check().status == 0
-        rows("ALTER TABLE waffle_switch DISABLE TRIGGER prefs_guard_switch")
-        assert check().status == 0
-        assert run("migrate", "-v", "0").status == 0
-        assert check().status == 1
-        connection.close()
+@pytest.fixture
+def fresh(django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A database that was never migrated."""
+    with django_db_blocker.unblock(), scratch.database() as name, scratch.pointed_at(name):
+        yield name
 
 
-def test_a_fresh_database_migrates_and_goes_back_and_forth() -> None:
-    with scratch.database() as name, scratch.pointed_at(name):
-        assert run("migrate", "-v", "0").status == 0
+def test_it_is_silent_before_migrate_and_while_a_migration_is_pending(fresh: str) -> None:
+    assert check().status == 0
+    for target in ("0002", "0004", "0005"):
+        assert run("migrate", "prefs", target, "-v", "0").status == 0
         assert check().status == 0
-        assert run("migrate", "prefs", "zero", "-v", "0").status == 0
-        assert rows("SELECT count(*) FROM waffle_switch") == [(0,)]
-        assert check().status == 0
-        assert run("migrate", "-v", "0").status == 0
-        assert (check().status, state()) == (0, State.EXPANDED)
+    rows("ALTER TABLE waffle_switch DISABLE TRIGGER prefs_guard_switch")
+    assert check().status == 0
+    assert run("migrate", "-v", "0").status == 0
+    assert check().status == 1
+
+
+def test_a_fresh_database_migrates_and_goes_back_and_forth(fresh: str) -> None:
+    assert run("migrate", "-v", "0").status == 0
+    assert check().status == 0
+    assert run("migrate", "prefs", "zero", "-v", "0").status == 0
+    assert rows("SELECT count(*) FROM waffle_switch") == [(0,)]
+    assert check().status == 0
+    assert run("migrate", "-v", "0").status == 0
+    assert (check().status, state()) == (0, State.EXPANDED)
