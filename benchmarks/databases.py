@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from django.db import connections
 
-from prefs.sql.names import quote
+from prefs.sql.names import ANYWHERE, quote
 from project.embedded import server
 from project.embedded.cluster import Address
 
@@ -74,14 +74,14 @@ class Databases:
     def one(self, name: str, statement: str) -> Any:
         """The first value that a statement gives in a database."""
         with self.connect(name) as session:
-            row = session.execute(statement.encode()).fetchone()
+            row = session.execute(here(statement)).fetchone()
         return row[0] if row else None
 
     def execute(self, name: str, *statements: str) -> None:
         """Execute statements in a database, each in a transaction of its own."""
         with self.connect(name) as session:
             for statement in statements:
-                session.execute(statement.encode())
+                session.execute(here(statement))
 
     def once(self, name: str, make: Callable[[str], None], template: str = "template0") -> str:
         """The template database `name`, made by `make` in a copy of `template` if it is not there.
@@ -137,3 +137,8 @@ class Databases:
 
     def _drop(self, name: str) -> None:
         self._root.execute(f"DROP DATABASE {quote(name)} WITH (FORCE)".encode())
+
+
+def here(statement: str) -> bytes:
+    """A statement as a session sends it that is not Django's: our tables are in public here."""
+    return statement.replace(f"{ANYWHERE}.", '"public".').encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.baselines import TYPED, cast
-from benchmarks.databases import Session
+from benchmarks.databases import Session, here
 from prefs.mapping import leaves_of
 from prefs.sql.names import names, quote
 
@@ -12,7 +12,7 @@ def one_shot(session: Session) -> None:
     """Fill both tables."""
     with session.transaction():
         for table in TYPED:
-            session.execute(statement(table).encode())
+            session.execute(here(statement(table)))
 
 
 def statement(table: str) -> str:

@@ -18,6 +18,7 @@ from django.db import connections, models, transaction
 from prefs.engine.states import State, current_state
 from prefs.mapping import BLOB_COLUMN, LEAVES, Choice, ClockTime, Flag, Leaf, Shape, WholeNumber
 from prefs.sql.names import names, quote
+from prefs.sql.places import placed
 
 _BATCH = 10_000
 _SET = 0.7
@@ -71,7 +72,7 @@ def _copy(alias: str, people: list[tuple[str, str | None]]) -> None:
     with (
         transaction.atomic(using=alias),
         connections[alias].cursor() as cursor,
-        cursor.copy(statement) as copy,
+        cursor.copy(placed(statement, connections[alias])) as copy,
     ):
         for name, document in people:
             copy.write_row([*row(name), document])

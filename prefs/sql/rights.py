@@ -202,9 +202,9 @@ def row_security() -> str:
 @cache
 def policies() -> str:
     """Policies on the table `table`: (name, permissive, command, to everybody, USING, CHECK)."""
-    return r"""SELECT polname, polpermissive, polcmd, polroles = '{0}',
-      regexp_replace(pg_get_expr(polqual, polrelid), '\s+', ' ', 'g'),
-      regexp_replace(pg_get_expr(polwithcheck, polrelid), '\s+', ' ', 'g')
+    return """SELECT polname, polpermissive, polcmd, polroles = '{0}',
+      regexp_replace(pg_get_expr(polqual, polrelid), '[[:space:]]+', ' ', 'g'),
+      regexp_replace(pg_get_expr(polwithcheck, polrelid), '[[:space:]]+', ' ', 'g')
     FROM pg_policy WHERE polrelid = %(table)s::regclass ORDER BY polname"""
 
 

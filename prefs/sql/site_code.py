@@ -29,7 +29,8 @@ def _names_column(text: str) -> str:
 
 
 # What a trigger passes to its function; a zero byte ends each.
-_ARGUMENTS = r"replace(encode(t.tgargs, 'escape'), '\000', ' ')"
+_ZERO = literal(r"\000")
+_ARGUMENTS = f"replace(encode(t.tgargs, 'escape'), {_ZERO}, ' ')"
 
 
 @cache
@@ -72,7 +73,7 @@ def naming_column() -> str:
     FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
     WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = {users}::regclass
     AND d.deptype = 'n' AND r.ev_class <> d.refobjid
-    AND pg_get_viewdef(r.ev_class) ~ '[[:alnum:]_"]\\.\\*'
+    AND pg_get_viewdef(r.ev_class) ~ '[[:alnum:]_"][.][*]'
     ORDER BY 1"""
 
 
@@ -84,7 +85,8 @@ def site_triggers() -> str:
     those that are given it as an argument.
     """
     own = ", ".join(literal(trigger.name) for trigger in capture_triggers())
-    called = r"""'(?<![[:alnum:]_])' || regexp_replace(n.proname, '\W', '\\\&', 'g')
+    other, escaped = literal(r"\W"), literal(r"\\\&")
+    called = f"""'(?<![[:alnum:]_])' || regexp_replace(n.proname, {other}, {escaped}, 'g')
       || '(?![[:alnum:]_])'"""
     return f"""WITH bodies AS MATERIALIZED ({_bodies()}),
     naming AS MATERIALIZED (SELECT * FROM bodies b WHERE {_names_column("b.prosrc")})

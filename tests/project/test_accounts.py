@@ -48,7 +48,7 @@ def migrate_alone(target: tuple[str, str]) -> StateApps:
 @pytest.mark.django_db
 def test_the_only_sql_of_0002_sets_the_default() -> None:
     change = "ALTER TABLE accounts_user ALTER COLUMN preferences"
-    bounded = ["BEGIN;", "SET LOCAL lock_timeout = '250ms';"]
+    bounded = ["BEGIN;", "SET LOCAL lock_timeout = '500ms';"]
     assert statements() == [*bounded, f"{change} SET DEFAULT '{{}}'::jsonb;", "COMMIT;"]
     assert statements("--backwards") == [*bounded, f"{change} DROP DEFAULT;", "COMMIT;"]
 

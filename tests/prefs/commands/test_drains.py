@@ -54,7 +54,8 @@ def test_each_of_them_is_named_with_what_it_does(site: str) -> None:
         )
         assert 1 <= first.seconds < 10
         assert str(first).startswith(
-            f"pid {session.info.backend_pid} (the previous release, idle in transaction, 1.0 s): U"
+            f"pid {session.info.backend_pid} (the previous release, idle in transaction,"
+            f" {first.seconds:.1f} s): U"
         )
         assert (second.pid, second.name) == (unnamed.info.backend_pid, "")
         assert "(unnamed, " in str(second)

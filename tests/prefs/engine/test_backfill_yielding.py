@@ -16,6 +16,7 @@ from prefs.engine.repair import Direction
 from prefs.engine.states import State
 from prefs.models import Range, Run, UserPreferences
 from prefs.sql import copying
+from prefs.sql.places import placed
 from tests.support import scratch
 from tests.support.steps import (
     ALIAS,
@@ -96,7 +97,7 @@ def test_all_its_statements_run_under_a_lock_timeout_of_fifty_milliseconds(
         Run.Phase.COPY: [copying.copy_missing()],
         Run.Phase.CATCH_UP: [copying.lock_users(), copying.overwrite_tables()],
     }[phase]
-    assert [limits[statement] for statement in locking] == ["50ms"] * len(locking)
+    assert [limits[placed(each, connection)] for each in locking] == ["50ms"] * len(locking)
 
 
 def test_a_statement_that_waits_is_ended_by_the_server_not_by_the_lock(site: str) -> None:

@@ -136,8 +136,8 @@ def test_until_they_are_back_dual_write_is_refused_and_the_remedy_named(site: st
     # The run will put them back: no error of `migrate`, until it is given up.
     assert problems(ALIAS) == []
     rows("UPDATE prefs_run SET status = 'abandoned'")
-    assert {each.repair.split(":")[0] for each in problems(ALIAS)} == {
-        "Run `manage.py backfill_prefs`"
+    assert {each.repair.split(",")[0] for each in problems(ALIAS)} == {
+        "Run `manage.py backfill_prefs` in expanded"
     }
     rows("UPDATE prefs_run SET status = 'interrupted'")
     assert copy_all().pk == run.pk
@@ -245,7 +245,7 @@ def test_they_come_back_under_transactions_that_hold_users_one_after_the_other(s
     for text in told:
         assert re.match(
             r"to add the foreign key (user|notification)_preferences_user_id_fkey: \d+ tries at its"
-            r" table lock, the last of \d+ ms; waiting for pid \d+ \(web, \w+, 0\.\d s\): SELECT",
+            r" table lock, the last of \d+ ms; waiting for pid \d+ \(web, [\w ]+, 0\.\d s\): SELECT",
             text,
         ), text
 

@@ -16,6 +16,7 @@ from django.db import connection
 from django.db.transaction import atomic
 
 from prefs.sql import copying, writes
+from prefs.sql.places import placed
 from tests.support import scratch
 from tests.support.scratch import Session
 from tests.support.steps import (
@@ -54,7 +55,7 @@ def transaction(database: str) -> Iterator[Session]:
 
 def run(session: Session, name: str, users: list[int]) -> None:
     statement, parameters = LOCKING[name](users)
-    session.execute(statement.encode(), parameters)
+    session.execute(placed(statement, connection).encode(), parameters)
 
 
 def can_lock(database: str, user: int, strength: str) -> bool:

@@ -16,6 +16,7 @@ from prefs.codec import InvalidDocument
 from prefs.models import NotificationPreferences, UserPreferences
 from prefs.routing import READ_TABLES, MissingSwitch
 from prefs.sql import documents, writes
+from prefs.sql.places import placed
 from tests.support import stores
 from tests.support.stores import NOBODY, Place
 from tests.support.tampering import remove_switches
@@ -46,7 +47,11 @@ def kind(statement: str) -> str:
             return word
     if statement.endswith("FOR NO KEY UPDATE OF u"):
         return "LOCK"
-    return "WRITE" if re.match(r"SELECT \* FROM prefs_(replace|merge)_", statement) else "READ"
+    return (
+        "WRITE"
+        if re.match(r'SELECT \* FROM "public"\."prefs_(replace|merge)_', statement)
+        else "READ"
+    )
 
 
 def kinds_of(call: Callable[[], Any]) -> list[str]:
@@ -140,7 +145,7 @@ def test_the_statements_sent_are_those_of_the_language(place: Place) -> None:
         (writes.write(place.route, writes.MERGE), {**parameters, "max_bytes": 1_048_576}),
     ]
     with connection.cursor() as cursor:
-        rendered = [cursor.mogrify(text, given) for text, given in expected]
+        rendered = [cursor.mogrify(placed(text, connection), given) for text, given in expected]
     sent = [query["sql"] for query in captured if not query["sql"].startswith(ALONE + INSIDE)]
     assert sent == rendered
 

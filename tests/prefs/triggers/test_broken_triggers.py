@@ -15,6 +15,7 @@ from prefs.clock import Clock
 from prefs.engine.flips import drain
 from prefs.models import UserPreferences
 from prefs.routing import Route
+from prefs.sql.names import ANYWHERE
 from prefs.sql.trigger_functions import CAPTURE, GUARD_SWITCH, TURNING
 from prefs.sql.writes import is_marked, is_not_marked
 from tests.prefs.triggers.raw import AFTER, BEFORE, insert, refused, update_at_once
@@ -162,6 +163,7 @@ def test_with_temporary_tables_first_in_its_path_a_capture_goes_into_them(
     in_route: EnterRoute,
 ) -> None:
     user = stores.insert_user(in_route(Place.BLOB_MIRRORED), BEFORE)
+    alter_function(CAPTURE, (f"{ANYWHERE}.", ""))
     query("ALTER FUNCTION prefs_capture() SET search_path = public")
     with tables_of_its_own_with_our_names():
         query("INSERT INTO pg_temp.waffle_switch SELECT name, active FROM public.waffle_switch")
