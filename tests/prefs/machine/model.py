@@ -95,6 +95,11 @@ class Model:
             if self.state is not EXPANDED:
                 self.tables[user] = document
 
+    def key_changed(self, user: int) -> None:
+        """The user has another key: what the blob holds is mirrored while it is the primary."""
+        if self.state is DUAL_WRITE:
+            self.tables[user] = self.blob[user]
+
     def delete(self, user: int) -> None:
         """The user goes, and everything of theirs."""
         self.users.discard(user)

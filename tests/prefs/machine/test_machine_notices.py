@@ -39,12 +39,12 @@ def _unmirrored(route: Route) -> Route:
 
 def no_capture(patch: Patch) -> None:
     """The trigger is disabled, and the gate does not see it."""
-    patch.setattr(conditions, "wrong_triggers", lambda *_, **__: [])
+    patch.setattr(conditions.installation, "wrong_triggers", lambda *_, **__: [])
     rows("ALTER TABLE accounts_user DISABLE TRIGGER prefs_capture_update")
 
 
 def capture_that_compares_by_jsonb_equality(patch: Patch) -> None:
-    patch.setattr(conditions, "wrong_triggers", lambda *_, **__: [])
+    patch.setattr(conditions.installation, "wrong_triggers", lambda *_, **__: [])
     rows("DROP TRIGGER prefs_capture_update ON accounts_user")
     rows(
         "CREATE TRIGGER prefs_capture_update AFTER UPDATE ON accounts_user FOR EACH ROW"
