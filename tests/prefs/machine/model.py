@@ -96,9 +96,9 @@ class Model:
             if self.state is not EXPANDED:
                 self.tables[user] = document
 
-    def rekeyed(self, user: int) -> None:
-        """The user has another key, as which a blob that is mirrored is captured anew."""
-        if self.mirrored and not self.reads_tables:
+    def key_changed(self, user: int) -> None:
+        """The user has another key: what the blob holds is mirrored while it is the primary."""
+        if self.state is DUAL_WRITE:
             self.tables[user] = self.blob[user]
 
     def delete(self, user: int) -> None:

@@ -110,7 +110,7 @@ class WritingRules(Base):
         new = value("SELECT nextval('accounts_user_id_seq')")
         rows("UPDATE accounts_user SET id = %s WHERE id = %s", new, self.keys[user])
         self.keys[user] = new
-        self.model.rekeyed(user)
+        self.model.key_changed(user)
 
     def _write_all(self, writes: list[Any]) -> None:
         for by, user, text in writes:
