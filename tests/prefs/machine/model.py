@@ -135,7 +135,7 @@ class Model:
         return None
 
     def moved(self, target: State) -> None:
-        """A transition was taken; a restored column is still empty everywhere."""
+        """A transition was taken; a restored column is NULL everywhere until it is filled."""
         switched_on = (self.state, target) in {(EXPANDED, DUAL_WRITE), (MIRROR_OFF, READ_CUTOVER)}
         self.verified = False
         self.verified_since_mirror = self.verified_since_mirror and not switched_on
