@@ -81,7 +81,22 @@ def wrong_triggers(alias: str, *, has_column: bool) -> list[Flaw]:
             part = Part.STRANGER if trigger is None else Part.TRIGGER
             put_right = _put_right(table, name, trigger)
             wrong.append(Flaw(part=part, what=what, statements=put_right))
+    wrong += _silenced(alias)
     return _sorted(wrong + _wrong_functions(alias, registry.fired()))
+
+
+def _silenced(alias: str) -> list[Flaw]:
+    """Where sessions begin in which no trigger of ours fires."""
+    names = ["session_replication_role"]
+    return [
+        Flaw(
+            part=Part.TRIGGER,
+            what=f"{name} is {value} ({place}), so no trigger of ours fires there",
+            by_hand="Remove that setting, and run `manage.py verify_prefs`",
+        )
+        for place, name, value in catalogs.rows(alias, catalog.stored_settings(), names=names)
+        if value.lower() == "replica"
+    ]
 
 
 def _made(trigger: Trigger, alias: str) -> str:
