@@ -15,10 +15,11 @@ from prefs.engine import catalogs
 from prefs.engine.flaws import Flaw, Part
 from prefs.engine.states import State, last_transition
 from prefs.mapping import BLOB_COLUMN
-from prefs.sql import catalog, registry
+from prefs.sql import catalog, registry, row_security
 from prefs.sql import rights as sql
 from prefs.sql.names import qualified
-from prefs.sql.rights import PUBLIC, Policy
+from prefs.sql.rights import PUBLIC
+from prefs.sql.row_security import Policy
 
 _BY_ANOTHER_COLUMN = (
     "A write locks the user's row, which takes UPDATE on some column of it: grant the role one that"
@@ -119,7 +120,9 @@ class _Rights:
             yield _flaw(what, tuple(statements))
 
     def _policies(self) -> Iterable[Flaw]:
-        secured = {name: (on, forced) for name, on, forced in self._rows(sql.row_security())}
+        secured = {
+            name: (on, forced) for name, on, forced in self._rows(row_security.row_security())
+        }
         wanted = secured.pop("")
         for table, has in secured.items():
             yield from self._policies_of(table, wanted, has)
@@ -128,12 +131,12 @@ class _Rights:
         self, table: str, wanted: tuple[bool, bool], has: tuple[bool, bool]
     ) -> Iterable[Flaw]:
         """What parts the policies of a table from those that follow the users table."""
-        follows = {policy.name: policy for policy in sql.policies_of(table)}
+        follows = {policy.name: policy for policy in row_security.policies_of(table)}
         found = {row[0]: row[1:] for row in self._printed(table)}
         ours = follows.keys() & found.keys()
         if not wanted[0]:
             if ours:
-                off = sql.switch_row_security(table, on=False, forced=False)
+                off = row_security.switch_row_security(table, on=False, forced=False)
                 drops = [follows[name].drop for name in sorted(ours)]
                 what = f"{table} follows a row security that users no longer have"
                 yield _flaw(what, (off, *drops))
@@ -141,7 +144,7 @@ class _Rights:
         wrong = [p for p in follows.values() if not self._same(p, found.get(p.name))]
         if wrong or has != wanted:
             makes = [statement for policy in wrong for statement in (policy.drop, policy.create)]
-            on = sql.switch_row_security(table, on=True, forced=wanted[1])
+            on = row_security.switch_row_security(table, on=True, forced=wanted[1])
             yield _flaw(f"{table} does not follow the row security of users", (*makes, on))
         for name in found.keys() - follows.keys():
             if found[name][0]:
@@ -152,7 +155,7 @@ class _Rights:
         """The policies of a table, as the catalogs print them with names qualified."""
         relation = self._placed(qualified(table))
         with catalogs.plainly(self.alias) as cursor:
-            cursor.execute(sql.policies(), {"table": relation})
+            cursor.execute(row_security.policies(), {"table": relation})
             return list(cursor.fetchall())
 
     def _same(self, policy: Policy, found: tuple[Any, ...] | None) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from prefs.sql import registry, rights
+from prefs.sql import registry, row_security
 from prefs.sql.places import placed
 
 
@@ -44,7 +44,7 @@ def hidden_from(alias: str) -> list[tuple[str, str]]:
     connection = connections[alias]
     signatures = [placed(function.signature, connection) for function in registry.fired()]
     with connection.cursor() as cursor:
-        cursor.execute(rights.hidden(), {"signatures": signatures})
+        cursor.execute(row_security.hidden(), {"signatures": signatures})
         return list(cursor.fetchall())
 
 
@@ -62,8 +62,8 @@ def seeing_everybody(alias: str) -> Iterator[Any]:
     """
     must_see_everybody(alias)
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-        cursor.execute(rights.seeing())
+        cursor.execute(row_security.seeing())
         before = cursor.fetchone()[0]
-        cursor.execute(rights.see(), {"value": "off"})
+        cursor.execute(row_security.see(), {"value": "off"})
         yield cursor
-        cursor.execute(rights.see(), {"value": before})
+        cursor.execute(row_security.see(), {"value": before})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from django.core.management.base import CommandError
 
 from prefs.engine import catalogs
-from prefs.sql import rights as sql
+from prefs.sql import unsupported as sql
 
 REMEDY = "docs/scaling.md says what works, and what to do instead."
 

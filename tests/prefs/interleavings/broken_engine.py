@@ -18,7 +18,7 @@ from prefs.engine.batches import Batch, Walk, to_key
 from prefs.engine.leases import Holding, Tally
 from prefs.engine.repair import Direction
 from prefs.routing import Route
-from prefs.sql import catalog, copying, rights
+from prefs.sql import catalog, copying, row_security
 from tests.prefs.interleavings.protocols import KILLED, broken, changed, replaced
 from tests.support.stores import query
 
@@ -161,7 +161,7 @@ def a_run_under_row_security() -> Iterator[None]:
     try:
         with (
             replaced("hidden_from", lambda alias: [], sight),
-            replaced("see", rights.seeing, rights),
+            replaced("see", row_security.seeing, row_security),
             replaced("batch_settings", lambda: settings, copying),
         ):
             yield

@@ -156,7 +156,7 @@ def test_without_row_security_off_half_of_the_users_are_taken_for_all(
     rows(f"ALTER FUNCTION prefs_copy(bigint, bigint) OWNER TO {owner}")
     monkeypatch.setattr("prefs.engine.sight.hidden_from", lambda alias: [])
     monkeypatch.setattr("prefs.sql.copying.batch_settings", _without_row_security)
-    monkeypatch.setattr("prefs.sql.rights.see", lambda: "SELECT %(value)s")
+    monkeypatch.setattr("prefs.sql.row_security.see", lambda: "SELECT %(value)s")
     rows("ALTER TABLE user_preferences NO FORCE ROW LEVEL SECURITY")
     rows("ALTER TABLE notification_preferences NO FORCE ROW LEVEL SECURITY")
     with as_tenant(owner):

@@ -1,0 +1,119 @@
+"""Row security: whom it hides rows from, and policies that follow that of the users table.
+
+Where the users table has it, policies on the tables that hold documents ask for the user's row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from prefs.sql.expressions import literal
+from prefs.sql.names import ARCHIVE_TABLE, names, qualified, quote
+from prefs.sql.rights import DOCUMENT_TABLES, KEPT_TABLES
+
+
+@cache
+def hidden() -> str:
+    """Whom row security hides rows from: (role, table), of this role and the definers.
+
+    A superuser, a role with BYPASSRLS and the owner of a table without FORCE see every row;
+    for all others a statement with row_security off is an error.
+    """
+    tables = ", ".join(
+        f"{literal(table)}::regclass"
+        for table in (names().users, *(qualified(t) for t in KEPT_TABLES))
+    )
+    return f"""SELECT r.rolname, c.oid::regclass::text FROM pg_roles r, pg_class c
+    WHERE c.oid IN ({tables}) AND c.relrowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls
+    AND NOT (pg_has_role(r.oid, c.relowner, 'USAGE') AND NOT c.relforcerowsecurity)
+    AND (r.rolname = current_user OR r.oid IN (SELECT p.proowner FROM
+      unnest(%(signatures)s::text[]) s(signature)
+      JOIN pg_proc p ON p.oid = to_regprocedure(s.signature))) ORDER BY 1, 2"""
+
+
+def seeing() -> str:
+    """The session's row_security, as it is."""
+    return "SELECT current_setting('row_security')"
+
+
+def see() -> str:
+    """Set it to `value` for this transaction: off makes hidden rows an error."""
+    return "SELECT set_config('row_security', %(value)s, true)"
+
+
+@cache
+def row_security() -> str:
+    """Row security of tables with documents, and of users under '': (table, on, forced)."""
+    tables = ", ".join(
+        f"({literal(t)}, {literal(qualified(t))}::regclass)" for t in DOCUMENT_TABLES
+    )
+    return f"""SELECT t.name, c.relrowsecurity, c.relforcerowsecurity
+    FROM (VALUES {tables}, ('', {literal(names().users)}::regclass)) t(name, id)
+    JOIN pg_class c ON c.oid = t.id ORDER BY 1"""
+
+
+@cache
+def policies() -> str:
+    """Policies on the table `table`: (name, permissive, command, to everybody, USING, CHECK)."""
+    return """SELECT polname, polpermissive, polcmd, polroles = '{0}',
+      regexp_replace(pg_get_expr(polqual, polrelid), '[[:space:]]+', ' ', 'g'),
+      regexp_replace(pg_get_expr(polwithcheck, polrelid), '[[:space:]]+', ' ', 'g')
+    FROM pg_policy WHERE polrelid = %(table)s::regclass ORDER BY polname"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """A policy of a table that follows the users table: who has the user has the row.
+
+    For a write the user's row is locked, as every write does first; so it asks for what the
+    users table lets this role update, not only for what it shows.
+    """
+
+    name: str
+    command: str
+    table: str
+
+    @property
+    def reads(self) -> bool:
+        return self.command == "SELECT"
+
+    @property
+    def create(self) -> str:
+        clause = "WITH CHECK" if self.command == "INSERT" else "USING"
+        n, table = names(), quote(self.table)
+        lock = "" if self.reads else " FOR NO KEY UPDATE OF u"
+        return (
+            f"CREATE POLICY {self.name} ON {qualified(self.table)} FOR {self.command} {clause}"
+            f" (EXISTS (SELECT FROM {n.users} u WHERE u.{n.key} = {table}.user_id{lock}))"
+        )
+
+    @property
+    def drop(self) -> str:
+        return f"DROP POLICY IF EXISTS {quote(self.name)} ON {qualified(self.table)}"
+
+    def printed(self) -> tuple[str, str | None, str | None]:
+        """(command, USING, CHECK) as the catalog has it, spaces and quotes aside."""
+        n = names()
+        lock = "" if self.reads else " FOR NO KEY UPDATE OF u"
+        asked = (
+            f"(EXISTS ( SELECT FROM {n.users} u WHERE (u.{n.key} = {self.table}.user_id){lock}))"
+        )
+        added = self.command == "INSERT"
+        letter = {"SELECT": "r", "INSERT": "a", "UPDATE": "w"}[self.command]
+        return letter, None if added else asked, asked if added else None
+
+
+def policies_of(table: str) -> tuple[Policy, ...]:
+    """The policies that a table has where users have row security; the archive is only read."""
+    commands = {"prefs_sees": "SELECT", "prefs_adds": "INSERT", "prefs_changes": "UPDATE"}
+    chosen = ("prefs_sees",) if table == ARCHIVE_TABLE else tuple(commands)
+    return tuple(Policy(name=name, command=commands[name], table=table) for name in chosen)
+
+
+def switch_row_security(table: str, *, on: bool, forced: bool) -> str:
+    """The statement that turns the row security of a table on or off."""
+    return (
+        f"ALTER TABLE {qualified(table)} {'ENABLE' if on else 'DISABLE'} ROW LEVEL SECURITY,"
+        f" {'FORCE' if forced else 'NO FORCE'} ROW LEVEL SECURITY"
+    )
