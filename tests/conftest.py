@@ -82,11 +82,14 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
     A site's own test suite has to do the same where its tests commit.
     """
+    flushed = connection.settings_dict["NAME"]
+    if flushed != connection.settings_dict["TEST"]["NAME"]:
+        # No test of this run uses it, so it was not made, and this is the site's own database.
+        return
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         for trigger in guard_triggers():
             if trigger.name == "prefs_no_truncate":
                 cursor.execute(f"ALTER TABLE {trigger.table} DISABLE TRIGGER {trigger.name}")
-    flushed = connection.settings_dict["NAME"]
 
     def put_back(**_: Any) -> None:
         if connection.settings_dict["NAME"] == flushed:
