@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from prefs.testing import prepare
@@ -73,5 +74,8 @@ def django_db_modify_db_settings(run_id: str, template: str) -> None:
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
     """Let a flush empty our tables, as in the test suite of any site."""
+    if connection.settings_dict["NAME"] != connection.settings_dict["TEST"]["NAME"]:
+        # No test of this run uses it, so it was not made, and this is the site's own database.
+        return
     with django_db_blocker.unblock():
         prepare()
