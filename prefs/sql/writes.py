@@ -227,7 +227,7 @@ def lock_rows(table: str) -> str:
     """
     key_type = names().key_type
     return f"""SELECT FROM {qualified(table)} r WHERE r.user_id = ANY(%(ids)s::{key_type}[])
-    ORDER BY r.user_id FOR NO KEY UPDATE"""
+    ORDER BY r.user_id FOR NO KEY UPDATE OF r"""
 
 
 def _after(cte: str) -> str:

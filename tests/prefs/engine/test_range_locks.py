@@ -14,6 +14,7 @@ from django.db.transaction import atomic
 
 from prefs.models import Range, Run
 from prefs.sql import ranges as sql
+from prefs.sql.places import placed
 from tests.support import scratch
 from tests.support.scratch import Session
 from tests.support.steps import in_thread, until, waiting_for_locks
@@ -37,7 +38,7 @@ def run_with_ranges(count: int) -> tuple[Run, list[Range]]:
 
 def take_over(session: Session, run: Run, holder: str) -> Any:
     given = {"run": run.pk, "holder": holder, "lease": LEASE}
-    found = session.execute(sql.take_over().encode(), given).fetchone()
+    found = session.execute(placed(sql.take_over(), connection).encode(), given).fetchone()
     return None if found is None else found[0]
 
 

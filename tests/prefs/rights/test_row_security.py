@@ -16,6 +16,7 @@ from prefs.engine.states import Gate, State
 from prefs.engine.verification import verify_sample
 from prefs.models import NotificationPreferences, UserPreferences
 from prefs.sql import planned
+from tests.support import scratch
 from tests.support.refusals import assert_refused
 from tests.support.roles import give_everything_to, logged_in_as
 from tests.support.running import run
@@ -181,7 +182,8 @@ def served(owner: str, tenants: list[int]) -> list[int]:
 @pytest.fixture(autouse=True)
 def _sober(owner: str) -> Iterator[None]:
     yield
-    rows(f"ALTER ROLE {owner} NOBYPASSRLS")
+    with scratch.connect("postgres") as session:
+        session.execute(f"ALTER ROLE {owner} NOBYPASSRLS".encode())
 
 
 @pytest.mark.parametrize("here", State)
