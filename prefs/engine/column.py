@@ -88,9 +88,10 @@ def add(
 ) -> Transition:
     """Add the column again with its default; the transition stays open until it is filled.
 
-    Those who are there hold NULL until then, whatever the default. A change of the catalogue
-    alone: no row is written. Takes ACCESS EXCLUSIVE on the
-    users table for a moment.
+    Those who are there hold an empty object until then, whatever the default: of NULL an
+    expression of SQL's makes NULL again, which is no change, and so a write that is neither
+    captured nor refused. A change of the catalogue alone: no row is written. Takes ACCESS
+    EXCLUSIVE on the users table for a moment.
     """
     n = names()
 
@@ -100,12 +101,11 @@ def add(
         if dropped is None:
             raise DefinitionLost
         made = dropped.figures["column"]
-        _execute(alias, f"ALTER TABLE {n.users} ADD COLUMN {n.blob} {made['type']}")
-        if made["default"]:
-            # Apart, for a volatile one would write every user anew under the lock. Nobody is
-            # inserted before both are there, and those who are there wait for the fill.
-            default = f"ALTER COLUMN {n.blob} SET DEFAULT {made['default']}"
-            _execute(alias, f"ALTER TABLE {n.users} {default}")
+        _execute(alias, f"ALTER TABLE {n.users} ADD COLUMN {n.blob} {made['type']} DEFAULT '{{}}'")
+        # Apart, for a volatile one would write every user anew under the lock. Nobody is
+        # inserted before both are there, and those who are there wait for the fill.
+        default = f"SET DEFAULT {made['default']}" if made["default"] else "DROP DEFAULT"
+        _execute(alias, f"ALTER TABLE {n.users} ALTER COLUMN {n.blob} {default}")
         if made["comment"]:
             # DDL takes no parameters, which server-side binding would send apart.
             comment = literal(made["comment"])

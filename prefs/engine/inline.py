@@ -8,7 +8,7 @@ from prefs import conf
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import Control
 from prefs.engine.repair import Direction
-from prefs.engine.sight import seeing_everybody
+from prefs.engine.sight import REMEDY, describe, hidden_from, seeing_everybody
 from prefs.engine.states import State, current_state
 from prefs.sql import catalog
 
@@ -19,6 +19,9 @@ def backfill_inline(alias: str, say: Callable[[str], None]) -> None:
     Few is `PREFS_INLINE_BACKFILL_MAX_USERS`; counting stops there. Locks as `backfill`.
     """
     if current_state(alias) is not State.EXPANDED:
+        return
+    if hidden := hidden_from(alias):
+        say(f"    Nothing was copied here: {describe(hidden)}. {REMEDY}")
         return
     limit = conf.current().inline_backfill_max_users
     with seeing_everybody(alias) as cursor:

@@ -34,13 +34,13 @@ class Command(PrefsCommand):
         lines = [f"put right: {flaw}" for flaw in done.changed]
         lines += [_by_hand(flaw) for flaw in done.left]
         if any(flaw.part in (Part.FUNCTION, Part.TRIGGER) for flaw in done.changed):
-            lines.append("Run `manage.py verify_prefs`: what was written meanwhile may be in one")
-            lines[-1] += " store alone."
+            lines.append(_THEN)
         status = self.stop.left() if self.stop() else ATTENTION if done.left else 0
         return _figures(done.changed, done.left), lines or [_NOTHING], status
 
 
 _NOTHING = "Everything is as it should be; nothing was changed."
+_THEN = "Run `manage.py verify_prefs`: what was written meanwhile may be in one store alone."
 
 
 def _is_ours(flaw: Flaw) -> bool:

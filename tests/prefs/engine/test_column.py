@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import DatabaseError
 
 from prefs.ddl import LockNotObtained
 from prefs.engine import column
@@ -94,6 +95,26 @@ def test_a_default_that_is_no_constant_writes_no_user_under_the_lock(
     assert {text[8:-2] for text in document_texts()[len(texts) :] if text} == given
     assert (definition(), differences()) == (before, [])
     assert value("SELECT pg_relation_filenode('accounts_user')") == file
+
+
+@pytest.mark.parametrize("default", ["'{}'::jsonb", "jsonb_build_object('at', now())", None])
+def test_an_expression_of_sql_on_a_blob_that_is_not_filled_yet_is_refused(
+    site: str, default: str | None
+) -> None:
+    """Case B12, the kind: of NULL it made NULL, which no trigger noticed, and was acknowledged."""
+    users = add_users(*({"n": n} for n in range(4)))
+    to = f"SET DEFAULT {default}" if default else "DROP DEFAULT"
+    rows(f"ALTER TABLE accounts_user ALTER COLUMN preferences {to}")
+    go(State.DROPPED)
+    taken = take(State.MIRROR_OFF, SOON, stops_after(1), forward=False)
+    assert taken is not None
+    assert taken.settled_at is None
+    append = (
+        "UPDATE accounts_user SET preferences = jsonb_set(preferences, '{x}', '1') WHERE id = %s"
+    )
+    for user in users:
+        with pytest.raises(DatabaseError, match=f"of user {user} is no longer written"):
+            rows(append, user)
 
 
 def test_every_blob_comes_back_exactly(site: str) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from prefs.engine.states import State
 from tests.prefs.machine.documents import rows_of
-from tests.support.reference import ABSENT
 
 EXPANDED, DUAL_WRITE, READ_CUTOVER, MIRROR_OFF, DROPPED = ORDER = list(State)
 _BLOB_IS_READ = (EXPANDED, DUAL_WRITE)
@@ -135,14 +134,14 @@ class Model:
         return None
 
     def moved(self, target: State) -> None:
-        """A transition was taken; a restored column is NULL everywhere until it is filled."""
+        """A transition was taken; a restored column is an empty object everywhere until it is filled."""
         switched_on = (self.state, target) in {(EXPANDED, DUAL_WRITE), (MIRROR_OFF, READ_CUTOVER)}
         self.verified = False
         self.verified_since_mirror = self.verified_since_mirror and not switched_on
         if target is DROPPED:
             self.blob = {}
         elif self.state is DROPPED:
-            self.blob = dict.fromkeys(self.users, ABSENT)
+            self.blob = {user: {} for user in self.users}
         self.state = target
 
     # --- what both stores hold -----------------------------------------------------------

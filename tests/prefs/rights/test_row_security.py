@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import transaction
 
+from prefs.engine.inline import backfill_inline
 from prefs.engine.quarantine import counts
 from prefs.engine.sight import UsersHidden
 from prefs.engine.states import Gate, State
@@ -94,6 +95,15 @@ def test_each_command_says_whose_rows_are_hidden_and_what_to_do(
     said = found.out + found.err
     assert f"row security hides rows of accounts_user from {owner}" in said
     assert "BYPASSRLS" in said
+
+
+def test_migrate_copies_nothing_of_a_part_and_says_why(owner: str, tenants: list[int]) -> None:
+    """Case B1: a small site is copied by migrate itself."""
+    said: list[str] = []
+    with as_tenant(owner):
+        backfill_inline(ALIAS, say=said.append)
+    assert "Nothing was copied here: row security hides rows of accounts_user" in said[0]
+    assert value("SELECT count(*) FROM user_preferences") == 0
 
 
 def test_a_site_whose_users_are_all_hidden_is_not_taken_for_one_without_users(
