@@ -26,7 +26,7 @@ _TESTS = "tests/prefs/interleavings/test_broken_protocols.py"
 
 def play_the_interleavings() -> subprocess.CompletedProcess[str]:
     """Play every broken protocol through the scenarios that it names, by pytest."""
-    words = ["-q", "-rP", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    words = ["-q", "-rP", "-p", "no:cacheprovider", "-n", "0"]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *words, _TESTS],
         stdout=subprocess.PIPE,

@@ -134,7 +134,7 @@ class Model:
         return None
 
     def moved(self, target: State) -> None:
-        """A transition was taken; a restored column is an empty object everywhere until it is filled."""
+        """A transition was taken; a restored blob is an empty object until it is filled."""
         switched_on = (self.state, target) in {(EXPANDED, DUAL_WRITE), (MIRROR_OFF, READ_CUTOVER)}
         self.verified = False
         self.verified_since_mirror = self.verified_since_mirror and not switched_on
