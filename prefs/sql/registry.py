@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from prefs.sql import planned, trigger_functions
 from prefs.sql.functions import ARGUMENTS, FUNCTIONS
@@ -35,6 +36,7 @@ class StoredFunction:
         return f"DROP FUNCTION IF EXISTS {self.signature}"
 
 
+@cache
 def called() -> tuple[StoredFunction, ...]:
     """Those that statements call. They run with the caller's rights: the tables' rights hold."""
     helpers = [
@@ -49,6 +51,7 @@ def called() -> tuple[StoredFunction, ...]:
     return (*helpers, *large)
 
 
+@cache
 def fired() -> tuple[StoredFunction, ...]:
     """Those that triggers call."""
     return tuple(
