@@ -23,7 +23,7 @@ PYTEST := $(VENV) -m pytest -n 4 --dist worksteal
 help: ## say what there is
 	@echo "make demo [USERS=100000]   rehearse the whole migration and the way back, with a report"
 	@echo "make test [ARGS=...]       run the tests; ARGS goes to pytest"
-	@echo "make test-fast [ARGS=...]  one case of each, under a minute; leaves out what starts processes"
+	@echo "make test-fast [ARGS=...]  one case of each; leaves out what starts processes"
 	@echo "                           or takes seconds: chaos, the machine, rehearsals, the browser"
 	@echo "make chaos [MINUTES=15]    transitions, kills and crashes under traffic, and a checker"
 	@echo "make model                 check docs/protocol.pml, every order of its steps, with Spin"
