@@ -71,7 +71,7 @@ class _OfOwners(PreferencesQuerySet[Any]):
     _plain: type[Any]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return copyreg.__newobj__, (self._plain,), self.__getstate__()  # type: ignore[attr-defined]
+        return copyreg._reconstructor, (self._plain, object, None), self.__getstate__()  # type: ignore[attr-defined]
 
 
 @cache

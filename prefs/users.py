@@ -93,9 +93,6 @@ class HasPreferences(models.Model):
         else:
             instances.remember(self, text, getattr(self, _key_name(field)), alias)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return instances.picklable(super().__getstate__())
-
     def _do_update(
         self,
         base_qs: Any,
