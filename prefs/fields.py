@@ -121,9 +121,9 @@ class PreferencesField(models.JSONField):
         name, _, arguments, options = super().deconstruct()
         return name, "django.db.models.JSONField", arguments, options
 
-    def db_type(self, connection: Any) -> None:
+    def db_type(self, connection: Any) -> str | None:
         """None, so that no operation of Django's touches the column."""
-        return
+        return None
 
     def db_parameters(self, connection: Any) -> Any:
         """The same in another form."""
@@ -159,12 +159,14 @@ class DocumentFormField(forms.JSONField):
         except codec.InvalidDocument as error:
             raise ValidationError("; ".join(error.errors.values()), code="invalid") from error
         except (RecursionError, ValueError) as error:
-            raise ValidationError(f"Python cannot read this JSON: {error}", code="invalid") from error
+            raise ValidationError(
+                f"Python cannot read this JSON: {error}", code="invalid"
+            ) from error
         return document
 
 
 def is_owner(model: type[models.Model]) -> bool:
-    """Whether the documents of this model are those we store: the user model, also of migrations."""
+    """Whether the documents of this model are those we store; also of a model of migrations."""
     return bool(model._meta.label_lower == settings.AUTH_USER_MODEL.lower())
 
 

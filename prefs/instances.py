@@ -140,7 +140,7 @@ def _is_stored(field: Any, text: str, key: Any, alias: str) -> bool:
 def evaluated(rows: models.QuerySet[Any], key: str, expression: Any) -> dict[Any, str]:
     """The changes that set the document of each row to what the expression is for it, by key."""
     if isinstance(expression, DatabaseDefault):
-        expression = expression.expression
+        expression = expression.expression  # type: ignore[attr-defined]
     document = models.functions.Cast(expression, models.JSONField())
     text = models.functions.Cast(document, models.TextField())
     found = rows.annotate(_prefs_text=text).values_list(key, "_prefs_text")

@@ -232,9 +232,12 @@ class PreferencesQuerySet(models.QuerySet[User]):
         renamed = {NAME: _COLUMN, **(translations or {})}
         if using is None:
             using = self.db
-        rows = _RawUsers(raw_query, model=self.model, params=params, translations=renamed, using=using)
-        rows._prefetch_related_lookups = self._prefetch_related_lookups[:]
-        return rows
+        rows: Any = _RawUsers(
+            raw_query, model=self.model, params=params, translations=renamed, using=using
+        )
+        rows._prefetch_related_lookups = vars(self)["_prefetch_related_lookups"][:]
+        found: RawQuerySet[User] = rows
+        return found
 
     def _fetch_all(self) -> None:
         if (

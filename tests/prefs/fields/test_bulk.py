@@ -268,7 +268,11 @@ def test_users_are_locked_in_key_order_chunk_after_chunk(place: Place, name: str
     assert all("ORDER BY" in text for text in locks)
     changes = [text for text in sent if "changed AS MATERIALIZED" in text]
     chunks = [
-        list(map(int, re.findall(r"\d+", re.split(r"unnest\((?:ARRAY\[|'{)", text)[1].split("::")[0])))
+        list(
+            map(
+                int, re.findall(r"\d+", re.split(r"unnest\((?:ARRAY\[|'{)", text)[1].split("::")[0])
+            )
+        )
         for text in changes
     ]
     assert [sorted(chunk) for chunk in chunks] == [ids[:3], ids[3:6], ids[6:]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from prefs.codec import UndecodableDocument
 from prefs.models import UserPreferences
 from prefs.serializers import FORMATS, register
 from project.accounts.models import User
-from tests.prefs.fields.people import BEFORE, ODD, add, add_many, exactly, statements, stored
+from tests.prefs.fields.people import BEFORE, ODD, add, exactly, stored
 from tests.support import stores
 from tests.support.stores import Place
 

@@ -176,6 +176,7 @@ COPIES: dict[str, Callable[[User], User]] = {
 }
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", COPIES)
 def test_a_copy_keeps_a_changed_value_and_what_it_was_loaded_as(place: Place, name: str) -> None:
     user = add(place)
