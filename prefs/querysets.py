@@ -227,12 +227,12 @@ class PreferencesQuerySet(models.QuerySet[User]):
         """Delete the rows at once; where they are chosen by documents, under their locks."""
         field = document_field(self.model)
         if field is None or not _names_documents(self.query):
-            return super()._raw_delete(using)  # type: ignore[misc]
-        rows = 0
+            return super()._raw_delete(using)
+        rows, chosen = 0, self.using(using)
         with transaction.atomic(using=using, savepoint=False):
-            for keys in self.using(using)._locked_keys(field):
-                chosen = self.model._base_manager.using(using).filter(pk__in=keys)
-                rows += chosen._raw_delete(using)
+            for keys in chosen._locked_keys(field):  # noqa: SLF001  # a copy of itself
+                of_keys = super(PreferencesQuerySet, chosen.model._base_manager.filter(pk__in=keys))
+                rows += of_keys._raw_delete(using) or 0
         return rows
 
     _raw_delete.alters_data = True  # type: ignore[attr-defined]
