@@ -231,8 +231,8 @@ class PreferencesQuerySet(models.QuerySet[User]):
         rows, chosen = 0, self.using(using)
         with transaction.atomic(using=using, savepoint=False):
             for keys in chosen._locked_keys(field):  # noqa: SLF001  # a copy of itself
-                of_keys = super(PreferencesQuerySet, chosen.model._base_manager.filter(pk__in=keys))
-                rows += of_keys._raw_delete(using) or 0
+                found: Any = chosen.model._base_manager.using(using).filter(pk__in=keys)
+                rows += found._raw_delete(using) or 0  # noqa: SLF001  # names none any more
         return rows
 
     _raw_delete.alters_data = True  # type: ignore[attr-defined]
