@@ -64,9 +64,17 @@ def seeing_everybody(alias: str) -> Iterator[Any]:
     Raises UsersHidden.
     """
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-        cursor.execute(row_security.see())
-        before, secured, _ = cursor.fetchone()
-        if secured and (hidden := _hidden(alias)):
-            raise UsersHidden(hidden)
+        before = see_everybody(alias)
         yield cursor
         cursor.execute(row_security.see_as_before(), {"value": before})
+
+
+def see_everybody(alias: str) -> str:
+    """To the end of the transaction that is open, every statement sees every row, or fails.
+
+    Returns what row_security was. Raises UsersHidden.
+    """
+    [(before, secured, _)] = catalogs.rows(alias, row_security.see())
+    if secured and (hidden := _hidden(alias)):
+        raise UsersHidden(hidden)
+    return str(before)
