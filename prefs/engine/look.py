@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefs.engine import catalogs
-from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql import catalog, installed, registry, row_security
 from prefs.sql.names import qualified
+from prefs.sql.rights import TYPED_TABLES
 from prefs.sql.triggers import capture_triggers, guard_triggers
 
-TYPED_TABLES = (USER_TABLE, NOTIFICATION_TABLE)
 ISOLATION, FIRING = "default_transaction_isolation", "session_replication_role"
 DURABLE = ("fsync", "synchronous_commit")
 
