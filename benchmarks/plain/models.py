@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import models
 
@@ -26,6 +27,15 @@ class User(AbstractBaseUser):
         default_permissions = ()
 
 
+def _plain_account() -> Any:
+    """The site's user model, with all its columns and a plain JSONField among them."""
+    columns = {f.name: f.clone() for f in get_user_model()._meta.concrete_fields}
+    meta = type(
+        "Meta", (), {"managed": False, "db_table": User._meta.db_table, "default_permissions": ()}
+    )
+    return type("PlainAccount", (models.Model,), {"__module__": __name__, "Meta": meta, **columns})
+
+
 def _plain(model: type[models.Model]) -> Any:
     """A model of the same table and columns with Django's own manager."""
     columns = {f.name: f.clone() for f in model._meta.concrete_fields if not f.primary_key}
@@ -41,3 +51,4 @@ def _plain(model: type[models.Model]) -> Any:
 
 PlainUserPreferences = _plain(typed.UserPreferences)
 PlainNotificationPreferences = _plain(typed.NotificationPreferences)
+PlainAccount = _plain_account()

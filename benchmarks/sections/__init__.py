@@ -15,6 +15,7 @@ NAMES = (
     "verification",
     "upkeep",
     "calls",
+    "field",
     "audience",
     "live",
     "wal",

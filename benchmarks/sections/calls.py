@@ -41,14 +41,14 @@ def measure(bench: Bench) -> list[Series]:
         reads, writes = _reads(aliases), _writes(aliases)
         for number in range(bench.options.rounds):
             chosen = {name: rng.choices(users, k=min(_READS, len(users))) for name in reads}
-            _take_turns(reads, chosen, samples)
+            take_turns(reads, chosen, samples)
             todo = changes(aliases[PLAIN], rng, _WRITES)
-            _take_turns(writes, dict.fromkeys(writes, todo), samples)
+            take_turns(writes, dict.fromkeys(writes, todo), samples)
             bench.say(f"round {number + 1}: {len(todo)} merges in each route")
     return samples.series()
 
 
-def _take_turns(
+def take_turns(
     calls: Mapping[str, Call], arguments: Mapping[str, Sequence[Any]], samples: Samples
 ) -> None:
     """Make the calls in slices, a contender after the other; the median of each is its sample."""
