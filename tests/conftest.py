@@ -16,14 +16,17 @@ from tests.support.fast import (
     pytest_collection_modifyitems,
     pytest_runtest_call,
 )
+from tests.support.memory import pytest_configure, pytest_unconfigure
 from tests.support.needs import pytest_runtest_setup, pytest_terminal_summary
 
 __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
+    "pytest_configure",
     "pytest_runtest_call",
     "pytest_runtest_setup",
     "pytest_terminal_summary",
+    "pytest_unconfigure",
 ]
 
 
