@@ -30,10 +30,16 @@ __all__ = [
 ]
 
 
+def pytest_collection() -> None:
+    """Look for no garbage while the tests are collected: nearly all of it stays."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Keep what stays for the whole run, thousands of tests among it, from the collector."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 20, 50)
 
 
