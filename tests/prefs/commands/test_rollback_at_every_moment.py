@@ -197,6 +197,7 @@ def test_after_a_crash_in_the_way_back_itself(site: str) -> None:
     go_forth(ledger)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("here", list(State)[1:])
 def test_after_the_soak_and_after_the_drop(site: str, here: State) -> None:
     ledger = ready_for(State.DUAL_WRITE)
