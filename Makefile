@@ -62,6 +62,8 @@ lint: venv-dev
 clean:
 	@test ! -d .postgres || test -x $(VENV) || { echo "Say 'make venv' first: .postgres" \
 		"holds a server that .venv is needed to stop." >&2; exit 1; }
+	@test ! -e .postgres/chosen-folder || PREFS_PG_FOLDER="$$(dirname "$$(cat \
+		.postgres/chosen-folder)")" $(MANAGE) embedded_postgres remove
 	@test ! -d .postgres || $(MANAGE) embedded_postgres remove
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build static
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 
-from project.embedded import server
+from project.embedded import places, server
 
 VARIABLE = "PREFS_PG_FOLDER"
 _MEMORY = Path("/dev/shm")
 # A run has needed a third of it.
 _ROOM = 4 * 1024**3
+_TRIES = 30
 _ours = pytest.StashKey[bool]()
 
 
@@ -42,6 +44,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Give the memory back, unless another run uses the server: then that one does."""
     if config.stash.get(_ours, False):
         server.leave(settings.BASE_DIR)
+        if (settings.BASE_DIR / ".postgres" / places.CHOSEN_POINTER).exists():
+            _remove()
+        del os.environ[VARIABLE]
+
+
+def _remove() -> None:
+    # Processes of an interrupted run may be about to end.
+    for _ in range(_TRIES):
         with suppress(server.ServerInUseError):
             server.remove(settings.BASE_DIR)
-        del os.environ[VARIABLE]
+            return
+        time.sleep(0.1)
