@@ -38,10 +38,11 @@ class Process:
             theirs, self.stdin = _pipe_to()
         self.stdout, out = _pipe_from()
         self.stderr, err = _pipe_from()
-        self.args = arguments
+        # Plain text: to unpickle a constant of ours would load its module before the program.
+        self.args = [str(argument) for argument in arguments]
         # Ended with this process, should a test forget it.
         self._process = context.Process(
-            target=_become, args=(environ, arguments, theirs, out, err), daemon=True
+            target=_become, args=(environ, self.args, theirs, out, err), daemon=True
         )
         self._process.start()
         for end in filter(None, (theirs, out, err)):
@@ -66,7 +67,7 @@ class Process:
         """Its exit status at its end. Raises subprocess.TimeoutExpired."""
         self._process.join(timeout)
         if (status := self._process.exitcode) is None:
-            raise subprocess.TimeoutExpired(list(self.args), timeout or 0)
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
         return status
 
     def communicate(self, text: str | None = None, timeout: float | None = None) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from prefs.engine.states import State
 from tests.support import forked, scratch
 
 LOOK = """import json, os, sys
@@ -55,13 +56,25 @@ def test_a_signal_ends_it_and_is_its_status(number: signal.Signals) -> None:
         process.kill()
 
 
-def test_an_interrupt_reaches_it() -> None:
-    with shell("import time; print('at work', flush=True); time.sleep(60)") as process:
+def test_it_may_answer_a_signal_itself() -> None:
+    program = """import signal, sys, time
+signal.signal(signal.SIGINT, lambda number, _: sys.exit(128 + number))
+print('at work', flush=True)
+time.sleep(60)
+"""
+    with shell(program) as process:
         assert process.stdout.readline() == "at work\n"
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
-    assert "KeyboardInterrupt" in err
-    assert process.returncode != 0
+        assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == 130
+
+
+def test_an_argument_that_is_a_constant_of_ours_reaches_it_as_text() -> None:
+    environ = scratch.environment("nowhere")
+    with scratch.start(environ, "advance_prefs", "--to", State.EXPANDED, "--json") as process:
+        out, _ = process.communicate(timeout=30)
+    assert "nowhere" in json.loads(out)["error"]
+    assert process.returncode == 1
 
 
 def test_a_warning_is_an_error_and_an_error_is_told() -> None:
