@@ -16,21 +16,30 @@ from tests.support.fast import (
     pytest_collection_modifyitems,
     pytest_runtest_call,
 )
+from tests.support.memory import pytest_configure, pytest_unconfigure
 from tests.support.needs import pytest_runtest_setup, pytest_terminal_summary
 
 __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
+    "pytest_configure",
     "pytest_runtest_call",
     "pytest_runtest_setup",
     "pytest_terminal_summary",
+    "pytest_unconfigure",
 ]
+
+
+def pytest_collection() -> None:
+    """Look for no garbage while the tests are collected: nearly all of it stays."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
     """Keep what stays for the whole run, thousands of tests among it, from the collector."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 20, 50)
 
 

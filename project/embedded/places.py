@@ -3,6 +3,7 @@
 Below `.postgres/` in the project's folder, which only its owner may enter; for root, below a
 folder of root's own in /var/tmp that `.postgres/` points to, because the account that the
 server then runs as may be unable to enter the project. No folder is opened up for it.
+PREFS_PG_FOLDER names another folder than /var/tmp, for anybody: a server there is one more.
 """
 
 import os
@@ -18,6 +19,7 @@ from project.embedded.account import Account
 
 ROOT_PARENT = Path("/var/tmp")  # noqa: S108 - the folder made there has a random name
 POINTER = "root-folder"
+CHOSEN_POINTER = "chosen-folder"
 # A socket's path holds about 100 characters, of which PostgreSQL's own name takes 17.
 LONGEST_TEMPORARY = 60
 
@@ -130,31 +132,50 @@ def _unusable(folder: Path, reason: str) -> EmbeddedPostgresError:
 
 
 def base_folder(project: Path, account: Account) -> Path:
-    """Return the folder below which the servers of a project live, made if need be."""
+    """Return the folder below which the servers of a project live, made if need be.
+
+    Raises:
+        EmbeddedPostgresError: PREFS_PG_FOLDER names no folder to make one in.
+    """
     private = private_folder(project)
-    if not account.switch:
+    if not (account.switch or _chosen()):
         return private
-    pointer, owner = private / POINTER, str(private.resolve())
-    if base := _pointed_to(pointer, owner):
+    pointer, owner = _pointer(private), str(private.resolve())
+    parent = Path(_chosen() or ROOT_PARENT)
+    if base := _pointed_to(pointer, owner, parent):
         return base
-    base = Path(tempfile.mkdtemp(prefix="prefs-", dir=ROOT_PARENT))
+    try:
+        base = Path(tempfile.mkdtemp(prefix="prefs-", dir=parent))
+    except OSError as error:
+        raise EmbeddedPostgresError(
+            f"PREFS_PG_FOLDER is {str(parent)!r}, where the embedded PostgreSQL can make no folder"
+            f" ({error.strerror}): name a folder that you may write to, or none."
+        ) from error
     # The server's account passes through; what it may not see is 0700 or 0600 further in.
-    base.chmod(0o711)
+    base.chmod(0o711 if account.switch else 0o700)
     _write(base / "project", owner)
     _write(pointer, str(base))
     return base
 
 
 def forget(private: Path) -> None:
-    """Remove a project's private folder, unless an account other than ours has data in it."""
-    if os.geteuid() == 0:
-        (private / POINTER).unlink(missing_ok=True)
+    """Remove a project's private folder, unless another server than ours has data in it."""
+    if os.geteuid() == 0 or _chosen():
+        _pointer(private).unlink(missing_ok=True)
     if [path.name for path in private.iterdir()] == ["lock"]:
         shutil.rmtree(private)
 
 
-def _pointed_to(pointer: Path, owner: str) -> Path | None:
-    """Follow the pointer, unless the folder is not root's, or is another project's.
+def _chosen() -> str:
+    return os.environ.get("PREFS_PG_FOLDER", "")
+
+
+def _pointer(private: Path) -> Path:
+    return private / (CHOSEN_POINTER if _chosen() else POINTER)
+
+
+def _pointed_to(pointer: Path, owner: str, parent: Path) -> Path | None:
+    """Follow the pointer, unless the folder is not ours, or is another project's.
 
     A copied project brings the pointer of the original along and must not share its server.
     """
@@ -164,7 +185,7 @@ def _pointed_to(pointer: Path, owner: str) -> Path | None:
         recorded = (base / "project").read_text(encoding="utf-8")
     except OSError:
         return None
-    ours = base.parent == ROOT_PARENT and stat.S_ISDIR(found.st_mode) and found.st_uid == 0
+    ours = base.parent == parent and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
     if not ours or found.st_mode & 0o022:
         return None
     if recorded != owner:

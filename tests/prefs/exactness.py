@@ -24,7 +24,9 @@ _INSERT = """INSERT INTO accounts_user (password, is_superuser, username, first_
   FROM unnest(%s::text[]) WITH ORDINALITY o(body, n) ORDER BY o.n RETURNING id"""
 
 _GIVEN = "unnest(%(ids)s::bigint[], %(texts)s::text[]) o(id, body)"
-_OTHER_THAN_GIVEN = f"""SELECT u.id FROM {_GIVEN} JOIN accounts_user u ON u.id = o.id
+# Said twice, or the users of all batches before are read too.
+_ITS_USER = "u.id = o.id AND u.id = ANY(%(ids)s)"
+_OTHER_THAN_GIVEN = f"""SELECT u.id FROM {_GIVEN} JOIN accounts_user u ON {_ITS_USER}
   WHERE NOT record_image_eq(ROW(u.preferences), ROW(o.body::jsonb)) ORDER BY u.id"""
 
 _PRINTED = """COALESCE(prefs_document_text(u.preferences),
@@ -89,7 +91,7 @@ class Users:
         changed = self.run(_OTHER_THAN_GIVEN)
         self.run(
             f"UPDATE accounts_user u SET preferences = o.body::jsonb FROM {_GIVEN}"
-            " WHERE u.id = o.id"
+            f" WHERE {_ITS_USER}"
         )
         reported = self.run(copying.difference())
         self.blame("changed, but no difference reported", sorted(set(changed) - set(reported)))

@@ -88,6 +88,7 @@ def test_an_empty_site_is_nothing_to_speak_of(old_site: str) -> None:
     assert not Run.objects.exists()
 
 
+@pytest.mark.slow
 def test_it_goes_back_from_expanded_and_forward_again(expanded: str) -> None:
     texts = blob_texts()
     for _ in range(2):
@@ -114,6 +115,7 @@ def test_it_does_not_go_back_from_any_other_state(
     assert after == before
 
 
+@pytest.mark.slow
 def test_an_audit_and_an_archive_stay_unless_they_may_be_forgotten(
     expanded: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +153,7 @@ def test_a_refusal_on_record_is_kept_too(expanded: str, monkeypatch: pytest.Monk
     assert "PREFS_FORGET=audit manage.py migrate prefs zero." in outcome.err
 
 
+@pytest.mark.slow
 def test_back_and_forth_after_the_whole_way_loses_nothing(
     expanded: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

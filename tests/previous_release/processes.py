@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any, Self
 
 from django.db import connection
 
-from tests.support import scratch
+from tests.support import forked, scratch
 
 
 class Refused(Exception):
@@ -29,14 +28,8 @@ class Worker:
 
     def __init__(self, module: str, environ: dict[str, str]) -> None:
         self._one_at_a_time = threading.Lock()
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.previous_release.worker", module],
-            cwd=scratch.ROOT,
-            env=environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        program = ("-m", "tests.previous_release.worker", module)
+        self._process = forked.start(environ, *program, stdin=True)
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """The answer to a command. Raises Refused where the process raised."""
@@ -67,7 +60,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         """End the process, and with it its sessions."""
         try:
-            self._process.communicate(timeout=10)
+            sys.stderr.write(self._process.communicate(timeout=10)[1])
         finally:
             self._process.kill()
 

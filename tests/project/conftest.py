@@ -10,6 +10,7 @@ import pytest
 
 from project.embedded import programs, server
 from project.embedded.account import server_account
+from tests.support.memory import VARIABLE
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +26,10 @@ def pg_bin() -> Iterator[str]:
 def project(tmp_path: Path, pg_bin: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder whose server is removed after the test."""
     monkeypatch.setenv("PREFS_PG_BIN", pg_bin)
-    yield tmp_path
-    server.leave(tmp_path)
-    server.remove(tmp_path)
+    # A test may undo what it has set itself.
+    with pytest.MonkeyPatch.context() as outer:
+        outer.delenv(VARIABLE, raising=False)
+        yield tmp_path
+        server.leave(tmp_path)
+        server.remove(tmp_path)
     assert not (tmp_path / ".postgres").exists()

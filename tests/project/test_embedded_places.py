@@ -4,6 +4,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,32 @@ def test_each_major_has_its_own_data(project: Path, monkeypatch: pytest.MonkeyPa
     assert second.running
     server.remove(project)
     assert not first.data.exists()
+
+
+def test_a_server_in_a_chosen_folder_is_one_more(
+    project: Path,
+) -> None:
+    first = server.start(project)
+    with pytest.MonkeyPatch.context() as chosen:
+        # One that the server's account may enter, as /dev/shm is.
+        parent = Path(tempfile.mkdtemp(dir="/var/tmp"))
+        parent.chmod(0o711)
+        chosen.setenv("PREFS_PG_FOLDER", str(parent))
+        second = server.start(project)
+        assert second.data.is_relative_to(parent)
+        assert server.status(project).data == second.data
+        server.remove(project)
+        assert list(parent.iterdir()) == []
+        parent.rmdir()
+    assert server.status(project) == first
+
+
+def test_a_chosen_folder_that_is_none_is_one_sentence(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFS_PG_FOLDER", "/nonexistent")
+    with pytest.raises(
+        EmbeddedPostgresError, match=r"PREFS_PG_FOLDER is '/nonexistent', where .*No such file"
+    ):
+        server.start(project)
+    monkeypatch.undo()

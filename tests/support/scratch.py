@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from django.db import connection, connections
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.support import forked
+
+ROOT = forked.ROOT
 SETTINGS = "tests.support.settings"
 Session = psycopg.Connection[tuple[Any, ...]]
 
@@ -177,28 +177,16 @@ def environment(site: str, **settings: object) -> dict[str, str]:
     }
 
 
-def start(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+def start(environ: dict[str, str], *arguments: str) -> forked.Process:
     """Begin `manage.py arguments` in a process of its own, with no terminal."""
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "manage.py", *arguments],
-        cwd=ROOT,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return forked.start(environ, "manage.py", *arguments)
 
 
 def manage(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `manage.py arguments` to its end."""
     with start(environ, *arguments) as process:
-        try:
-            out, err = process.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(arguments, process.wait(), out, err)
 
 
 @contextmanager

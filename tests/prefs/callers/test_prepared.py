@@ -67,6 +67,7 @@ def elsewhere(session: Session, target: State) -> None:
     session.run(lambda: go(target))
 
 
+@pytest.mark.slow
 def test_a_session_that_stays_open_goes_all_the_way_twice(options: dict[str, Any]) -> None:
     client = Client(*add_users({}))
     with second_session() as session:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from prefs.clock import Clock
 from prefs.engine import ranges
 from prefs.models import Range, Run
 from tests.support import scratch
+from tests.support.forked import Process
 from tests.support.steps import ALIAS, SOON, differences, until, value
 
 # Ten batches a second.
@@ -39,7 +39,7 @@ def under_way() -> bool:
 
 
 @contextmanager
-def running(site: str, *arguments: str, **settings: object) -> Iterator[subprocess.Popen[str]]:
+def running(site: str, *arguments: str, **settings: object) -> Iterator[Process]:
     """A command that has committed a batch, and goes on."""
     with scratch.start(scratch.environment(site, **settings), *arguments) as process:
         try:
@@ -67,7 +67,7 @@ def cut_up(users: int) -> None:
     Run.objects.update(cursor=cursor)
 
 
-def ended(process: subprocess.Popen[str], seconds: float = 30) -> tuple[int, str, str]:
+def ended(process: Process, seconds: float = 30) -> tuple[int, str, str]:
     """How a process ends by itself: its status, and what it wrote."""
     out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,6 +14,7 @@ from prefs.engine.archive import recorded
 from prefs.engine.states import State
 from prefs.models import Run
 from tests.support import scratch
+from tests.support.forked import Process
 from tests.support.running import run
 from tests.support.steps import ALIAS, add_users, go, many_users, rows, state, until, value
 from tests.support.tampering import behind_their_backs
@@ -103,7 +103,7 @@ def test_a_removal_asks_first(site: str, settings: DjangoSettings) -> None:
 
 
 @contextmanager
-def archiving(site: str) -> Iterator[subprocess.Popen[str]]:
+def archiving(site: str) -> Iterator[Process]:
     """advance_prefs, with a thousand users archived, at a user that somebody holds."""
     users = many_users(2_500)
     go(State.MIRROR_OFF)

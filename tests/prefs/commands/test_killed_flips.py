@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import threading
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from prefs.engine.flips import TRANSITION_LOCK
 from prefs.engine.states import State
 from prefs.models import Transition, UserPreferences
 from tests.support import scratch
+from tests.support.forked import Process
 from tests.support.refusals import records
 from tests.support.running import run
 from tests.support.steps import (
@@ -37,7 +37,7 @@ FINISHERS: dict[str, Callable[[], object]] = {
 }
 
 
-def in_the_drain(site: str) -> subprocess.Popen[str]:
+def in_the_drain(site: str) -> Process:
     process = scratch.start(scratch.environment(site), "advance_prefs")
     until(Transition.objects.exists, 20)
     assert process.poll() is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +12,7 @@ from django.db.models import QuerySet
 from prefs.engine.states import State
 from prefs.models import AcceptedQuarantine, AuditEntry, Run
 from tests.support import scratch
+from tests.support.forked import Process
 from tests.support.running import run
 from tests.support.steps import (
     add_users,
@@ -186,7 +186,7 @@ def test_one_user_whose_row_stays_locked_is_a_sentence_and_status_1(site: str) -
 
 
 @contextmanager
-def half_way(site: str) -> Iterator[subprocess.Popen[str]]:
+def half_way(site: str) -> Iterator[Process]:
     """A correction that has committed some of its users, and waits for one that is locked."""
     users = quarantined(*({"compact_mode": "true"} for _ in range(40)))
     go(State.DUAL_WRITE)

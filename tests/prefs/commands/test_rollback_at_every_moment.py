@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -15,6 +14,7 @@ from prefs.models import Transition
 from tests.prefs.commands.ledger import Ledger
 from tests.prefs.commands.processes import at_work, counted, under_way
 from tests.support import scratch
+from tests.support.forked import Process
 from tests.support.running import run
 from tests.support.steps import (
     copy_all,
@@ -44,7 +44,7 @@ def _soon(settings: DjangoSettings) -> None:
 
 
 @contextmanager
-def running(site: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def running(site: str, *arguments: str) -> Iterator[Process]:
     """A command in the background, killed with SIGKILL where the test does not wait for it."""
     with scratch.start(scratch.environment(site, **SOON), *arguments) as process:
         try:
@@ -53,7 +53,7 @@ def running(site: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def ended(process: subprocess.Popen[str]) -> int:
+def ended(process: Process) -> int:
     process.communicate(timeout=30)
     return process.returncode
 
@@ -132,7 +132,7 @@ def test_during_a_verification_that_repairs(site: str, here: State, killed: bool
 
 
 @contextmanager
-def in_the_drain(site: str, there: State, ledger: Ledger) -> Iterator[subprocess.Popen[str]]:
+def in_the_drain(site: str, there: State, ledger: Ledger) -> Iterator[Process]:
     """A process that waits for a writer of the old route, whose write commits at the end."""
     writer = next(iter(ledger.expected))
     with held_open(lambda: ledger.write(writer)), running(site, "advance_prefs") as process:
@@ -197,6 +197,7 @@ def test_after_a_crash_in_the_way_back_itself(site: str) -> None:
     go_forth(ledger)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("here", list(State)[1:])
 def test_after_the_soak_and_after_the_drop(site: str, here: State) -> None:
     ledger = ready_for(State.DUAL_WRITE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 from functools import partial
 
 import pytest
@@ -13,6 +12,7 @@ from prefs.clock import Clock
 from prefs.models import Run
 from tests.prefs.commands.processes import SLOW, at_work, copied, counted, running
 from tests.support import scratch
+from tests.support.forked import Process
 from tests.support.running import run
 from tests.support.steps import (
     copy_all,
@@ -27,7 +27,7 @@ BACKFILL = ("backfill_prefs", *SLOW)
 BOTH = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
 
-def went_on(before: int, process: subprocess.Popen[str]) -> bool:
+def went_on(before: int, process: Process) -> bool:
     """Whether a process has copied somebody more, or ended."""
     return copied() > before or process.poll() is not None
 
@@ -76,7 +76,6 @@ def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(site: str) -> None:
     arguments = ("backfill_prefs", "--batch-size", "5", "--max-rate", "5")
     with running(site, *arguments, lease=0.1) as process:
         process.send_signal(signal.SIGTERM)
-        assert process.stderr
         while "Stopping" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
@@ -160,15 +159,15 @@ LOOKED = """SELECT count(*) FROM pg_stat_activity WHERE state = 'idle'
   AND datname = current_database() AND query LIKE '%pg_stat_replication%'"""
 
 
-def interrupt(process: subprocess.Popen[str]) -> None:
+def interrupt(process: Process) -> None:
     process.send_signal(signal.SIGINT)
 
 
-def terminate(process: subprocess.Popen[str]) -> None:
+def terminate(process: Process) -> None:
     process.send_signal(signal.SIGTERM)
 
 
-def order_to_stop(process: subprocess.Popen[str]) -> None:
+def order_to_stop(process: Process) -> None:
     assert run("backfill_prefs", "--stop").status == 0
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prefs.engine.states import State
 from prefs.models import Transition
-from tests.support import scratch
+from tests.support import forked, scratch
 from tests.support.steps import add_users, differences, many_users, rows, state, value
 
 SOON = {"cutover_soak": 0.0, "contract_soak": 0.0, "lock_patience": 20.0}
@@ -37,17 +35,10 @@ ORPHANS = " UNION ALL ".join(
 @contextmanager
 def people(site: str) -> Iterator[Counter[str]]:
     """People who come and go while the block runs; what they did, once it has ended."""
-    command = [sys.executable, "-W", "error", "-m", "tests.prefs.commands.coming_and_going"]
+    module = ("-m", "tests.prefs.commands.coming_and_going")
+    environ = scratch.environment(site)
     started = [
-        subprocess.Popen(
-            [*command, str(seed), str(WORKERS)],
-            cwd=scratch.ROOT,
-            env=scratch.environment(site),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        forked.start(environ, *module, str(seed), str(WORKERS), stdin=True)
         for seed in range(WORKERS)
     ]
     done: Counter[str] = Counter()

@@ -114,6 +114,7 @@ def test_an_interrupted_archive_drops_nothing_and_resumes_where_it_was(site: str
     assert is_right()
 
 
+@pytest.mark.slow
 def test_it_can_be_stopped_before_any_batch_and_still_ends_right(site: str) -> None:
     add_users(*VARIED)
     go(State.MIRROR_OFF)

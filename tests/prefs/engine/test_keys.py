@@ -228,6 +228,7 @@ def test_a_live_writer_waits_for_no_validation(site: str) -> None:
     assert (value(ORPHANS), keys.missing(ALIAS)) == (0, [])
 
 
+@pytest.mark.slow
 def test_they_come_back_under_transactions_that_hold_users_one_after_the_other(site: str) -> None:
     """Case B17: no transaction is long, but a try of 40 ms never gets through."""
     many_users(20)
@@ -250,6 +251,7 @@ def test_they_come_back_under_transactions_that_hold_users_one_after_the_other(s
         ), text
 
 
+@pytest.mark.slow
 def test_it_keeps_to_the_limit_and_tells_the_true_reason(site: str) -> None:
     """Case B17: what is too short a limit is not blamed on a long transaction."""
     many_users(20)

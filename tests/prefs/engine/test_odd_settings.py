@@ -101,6 +101,7 @@ def set_for(site: str, of: str, settings: dict[str, str]) -> Iterator[None]:
     yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", ["database", "role"])
 @pytest.mark.parametrize("kind", ALL)
 def test_a_site_goes_all_the_way_and_back(site: str, kind: str, of: str) -> None:
