@@ -1,0 +1,86 @@
+"""Results as plain values that can be compared, whatever family they came from.
+
+Scalars are their `repr`, so that 1, 1.0 and True differ. Names of the two families, and times of
+the run, are replaced by words.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from django.db import models
+
+_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"differential[._]plainuser|accounts[._]user\b", re.IGNORECASE), "<users>"),
+    (re.compile(r"\bplainuser(?=\b|s\b|_)", re.IGNORECASE), "user"),
+    (re.compile(r"(?<=differential[._])(plain|ours)", re.IGNORECASE), ""),
+    (re.compile(r"\b(Plain|Ours)(?=[A-Z])"), ""),
+    (re.compile(r"\bhistorical(plain|ours)", re.IGNORECASE), "historical"),
+    (re.compile(r"20(2[5-9]|3\d)-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?"), "<now>"),
+    (re.compile(r"datetime\.datetime\(20(2[5-9]|3\d)[^)]*\)"), "<now>"),
+)
+
+
+def neutral(text: str) -> str:
+    """A text without the names of a family and without times of this run."""
+    for pattern, word in _NAMES:
+        text = pattern.sub(word, text)
+    return text
+
+
+def canon(value: Any) -> Any:
+    """A value that equals that of the other family where the two are the same."""
+    match value:
+        case models.Model():
+            return _instance(value)
+        case type():
+            return neutral(value.__name__)
+        case Mapping():
+            return {neutral(str(key)): canon(each) for key, each in value.items()}
+        case set() | frozenset():
+            return sorted(map(repr, map(canon, value)))
+        case str():
+            return neutral(value)
+        case bytes():
+            return neutral(value.decode(errors="replace"))
+        case tuple():
+            return ("tuple", *map(canon, value))
+        case Iterable():
+            return [canon(each) for each in value]
+        case _:
+            return neutral(repr(value))
+
+
+def _instance(instance: models.Model) -> dict[str, Any]:
+    """What is loaded of an instance, and nothing that loads more."""
+    known = instance.__dict__
+    fields = {field.attname for field in instance._meta.concrete_fields} | {"preferences"}
+    return {
+        "model": neutral(type(instance).__name__),
+        **{name: canon(known[name]) for name in sorted(fields & known.keys())},
+    }
+
+
+def as_text(document: Any) -> str:
+    """A document with the order of its keys, as Python has it."""
+    return json.dumps(document)
+
+
+def parts(expected: Any, got: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two such values differ: (path, the one, the other)."""
+    if isinstance(expected, dict) and isinstance(got, dict):
+        for key in [*expected, *(key for key in got if key not in expected)]:
+            inner = f"{path}.{key}" if path else str(key)
+            yield from parts(expected.get(key, "absent"), got.get(key, "absent"), inner)
+    elif _sequences(expected, got) and len(expected) == len(got):
+        for place, pair in enumerate(zip(expected, got, strict=True)):
+            yield from parts(*pair, f"{path}[{place}]")
+    elif expected != got:
+        yield path, expected, got
+
+
+def _sequences(*values: Any) -> bool:
+    return all(isinstance(value, list | tuple) for value in values)

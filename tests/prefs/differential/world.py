@@ -1,0 +1,174 @@
+"""What an operation works in: one family of models, over one database, seen from outside too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection, connections
+
+from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
+from prefs.sql import copying
+from prefs.sql.expressions import document
+from prefs.sql.places import placed
+from tests.prefs.differential.canon import neutral
+from tests.support import stores
+from tests.support.scratch import Session
+from tests.support.stores import Place
+from tests.support.tampering import tamper
+
+if TYPE_CHECKING:
+    # They are installed only while these tests run.
+    from tests.prefs.differential.models import Family
+
+BEFORE = {"theme": "light", "beta": 1, "notifications": {"email": {"digest": "daily"}}}
+# Deeper than any decoder of Python's follows; a number longer than its limit.
+TOO_DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
+TOO_LONG = '{"n": ' + "9" * 6000 + "}"
+
+
+class World:
+    """The models of one family by role, and the ways to prepare and to look at what is stored."""
+
+    def __init__(self, family: Family, place: Place | None, outside: Session) -> None:
+        self.family = family
+        # None: the plain column, which knows no states.
+        self.place = place
+        # A session of its own, which sees what was committed.
+        self.outside = outside
+        self.table: str = family.user._meta.db_table
+
+    def __getattr__(self, role: str) -> Any:
+        """The model of a role: `world.user`, `world.note`."""
+        return getattr(self.family, role)
+
+    def __str__(self) -> str:
+        return self.place.name if self.place else "the plain column"
+
+    # --- before an operation ------------------------------------------------------------
+
+    def add(self, document: Any = BEFORE, *, text: str | None = None, **columns: Any) -> int:
+        """A user with this document, made behind Django's back; the key."""
+        if text is None and document is not None:
+            text = json.dumps(document)
+        if self.place is None:
+            key = self._added_plainly(text)
+        else:
+            [key] = stores.insert_users(self.place, [text])
+        columns = {"username": f"user{key}", "date_joined": "2020-01-01 00:00+00", **columns}
+        changes = ", ".join(f"{name} = %s" for name in columns)
+        tamper(f"UPDATE {self.table} SET {changes} WHERE id = %s", *columns.values(), key)
+        return key
+
+    def _added_plainly(self, text: str | None) -> int:
+        key: int = stores.query(
+            f"INSERT INTO {self.table} (username, password, first_name, last_name, email,"
+            " is_superuser, is_staff, is_active, date_joined, preferences)"
+            " VALUES ('', '', '', '', '', false, false, true, now(), %s::jsonb) RETURNING id",
+            [text],
+        )[0][0]
+        return key
+
+    def add_many(self, *documents: Any) -> list[int]:
+        """A user for each of the documents."""
+        return [self.add(document) for document in documents]
+
+    def load(self, document: Any = BEFORE, **columns: Any) -> Any:
+        """A user with this document, loaded by the default manager."""
+        return self.user.objects.get(pk=self.add(document, **columns))
+
+    # --- meanwhile ----------------------------------------------------------------------
+
+    def elsewhere(self, work: Callable[[], Any]) -> Any:
+        """What `work` gives in a thread with a connection of its own, at its end."""
+
+        def run() -> Any:
+            try:
+                return work()
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(run).result()
+
+    def write_elsewhere(self, key: int, document: Any) -> None:
+        """Have another connection store a document, and commit."""
+        written = self.elsewhere(
+            lambda: self.user.objects.filter(pk=key).update(preferences=document)
+        )
+        assert written == 1
+
+    def committed(self, key: int) -> Any:
+        """The document that another connection sees, as text; "gone" without the row."""
+        return self.documents([key]).get(key, "gone")
+
+    # --- afterwards ---------------------------------------------------------------------
+
+    def documents(self, keys: Sequence[int] | None = None) -> dict[int, str | None]:
+        """The text of the document of every user, or of some, that was committed."""
+        chosen = "" if keys is None else " WHERE u.id = ANY(%(keys)s)"
+        if self.place is None or not self.place.route.reads_tables:
+            statement = f"SELECT u.id, u.preferences::text FROM {self.table} u{chosen}"
+        else:
+            statement = (
+                f"SELECT u.id, ({document('p', 'n')})::text FROM {self.table} u"
+                f" LEFT JOIN {USER_TABLE} p ON p.user_id = u.id"
+                f" LEFT JOIN {NOTIFICATION_TABLE} n ON n.user_id = u.id{chosen}"
+            )
+        found = self._seen(statement, {"keys": None if keys is None else list(keys)})
+        return dict(found)  # type: ignore[arg-type]
+
+    def _seen(self, statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        """What the other session gets."""
+        return self.outside.execute(placed(statement, connection).encode(), parameters).fetchall()
+
+    def parted(self) -> list[int]:
+        """Users whose two stores differ, where the two are to be the same."""
+        if self.place is None or not self.place.route.mirrored:
+            return []
+        keys = list(self.documents())
+        return [row[0] for row in self._seen(copying.difference_of(), {"ids": keys})]
+
+    def rows(self) -> dict[str, list[Any]]:
+        """Every other column of the family's tables that was committed."""
+        found: dict[str, list[Any]] = {}
+        for role, table in self._tables().items():
+            # Documents of users are looked at by themselves; the key of a model's type is its own.
+            without = {"user": " - 'preferences'", "tag": " - 'kind_id'"}.get(role, "")
+            statement = f"SELECT (to_jsonb(t){without})::text FROM {table} t ORDER BY 1"
+            found[role] = [neutral(row[0]) for row in self._seen(statement)]
+        return found
+
+    def _tables(self) -> dict[str, str]:
+        tables = {
+            role: model._meta.db_table
+            for role, model in self.family.roles.items()
+            if not model._meta.proxy
+        }
+        return {**tables, "members": self.team.members.through._meta.db_table}
+
+    def clear(self) -> None:
+        """Empty the family's tables, have their keys begin at 1001, and forget instances."""
+        tables = self._tables().values()
+        typed = () if self.place is None else (USER_TABLE, NOTIFICATION_TABLE)
+        emptied = "; ".join(f"DELETE FROM {table}" for table in (*tables, *typed))
+        restarted = "; ".join(
+            f"SELECT setval(s, 1000) FROM pg_get_serial_sequence('{table}', '{column}') s"
+            for table, column in self._serials()
+        )
+        self.outside.execute(
+            "BEGIN; SET LOCAL session_replication_role = replica;"
+            f" {emptied}; {restarted}; COMMIT".encode()
+        )
+        assert not connection.in_atomic_block
+
+    def _serials(self) -> list[tuple[str, str]]:
+        through = self.team.members.through._meta
+        options = [m._meta for m in self.family.roles.values() if not m._meta.proxy]
+        return [
+            (each.db_table, each.pk.column)
+            for each in (*options, through)
+            if each.pk.remote_field is None and each.pk.get_internal_type().endswith("AutoField")
+        ]
