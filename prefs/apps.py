@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 from django.core import checks
-from django.db.models.signals import pre_delete, pre_save
+from django.db.models.signals import pre_delete, pre_migrate, pre_save
 
 
 class PrefsConfig(AppConfig):
@@ -24,6 +24,7 @@ class PrefsConfig(AppConfig):
         )
         from prefs.engine.checks import installation_is_intact
         from prefs.engine.switches import refuse_deletion, turn_by_protocol
+        from prefs.operations import refuse_to_touch_the_field
         from prefs.sql import places
 
         places.install()
@@ -34,4 +35,5 @@ class PrefsConfig(AppConfig):
         checks.register(installation_is_intact, checks.Tags.database)
         pre_save.connect(turn_by_protocol, sender=get_waffle_switch_model())
         pre_delete.connect(refuse_deletion, sender=get_waffle_switch_model())
+        pre_migrate.connect(refuse_to_touch_the_field, sender=self)
         serializers.register()

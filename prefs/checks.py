@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
 from prefs import conf
-from prefs.fields import PreferencesField
+from prefs.fields import document_field
 from prefs.mapping import (
     RESIDUE_COLUMN,
     USER_TABLE,
@@ -78,19 +78,23 @@ def _compare(model: type[models.Model]) -> list[checks.CheckMessage]:
 def users_store_their_preferences(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """prefs.E002: a user model whose PreferencesField nobody loads in batches, saves or updates."""
-    model = get_user_model()
-    if not any(isinstance(field, PreferencesField) for field in model._meta.private_fields):
+    """prefs.E002: a user model whose PreferencesField would not be stored by all that writes it."""
+    model: Any = get_user_model()
+    if document_field(model) is None:
         return []
     missing = []
     if not issubclass(model, HasPreferences):
         missing.append("Derive the model from prefs.users.HasPreferences, too.")
-    if not isinstance(model._default_manager.all(), PreferencesQuerySet):
-        missing.append(
-            "Give it a default manager whose get_queryset returns a"
-            " prefs.querysets.PreferencesQuerySet; where such a manager is used in migrations,"
-            " name its class in AlterModelManagers in the one that removes the field."
-        )
+    missing += [
+        f"The manager {name} makes querysets of a class of its own. Derive that class from"
+        " prefs.querysets.PreferencesQuerySet, too; or have get_queryset() begin with"
+        " super().get_queryset()."
+        for name, manager in {
+            **{manager.name: manager for manager in model._meta.managers},
+            "_base_manager": model._base_manager,
+        }.items()
+        if not isinstance(manager.all(), PreferencesQuerySet)
+    ]
     return [
         checks.Error(
             f"{model._meta.label} has a PreferencesField, but would lose some of what is written.",

@@ -1,24 +1,41 @@
-"""`user.preferences` for code that was written when it was a JSONField with a column.
+"""`user.preferences` as a field like any other, whose column is an expression.
 
-The field is private and has no column: Django's INSERT and UPDATE leave it out, and a query
-that names it gets the document by route, picked in its own statement. `prefs.instances` loads
-it and says what to save.
+For Django it is a concrete JSONField: it is loaded with its row, stands in `__dict__`, and is
+deconstructed as the JSONField that it takes the place of. A query that names it gets the
+document by route, picked in its own statement. What writes it is in `prefs.users` and
+`prefs.querysets`; a manager that they do not know writes the column itself, which the capture
+trigger mirrors, or refuses.
+
+No operation of Django's migrations may make, alter or drop the column: the field has no type.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.expressions import Col
-from django.db.models.signals import post_save
 
-from prefs import instances
-from prefs.sql.documents import document_of
+from prefs import codec
+from prefs.sql.documents import document_of, document_text_of, locked_text_of, text_of_few
 
-# Marks an instance that was validated: a form has made it of its data.
-CLEANED = "_preferences_cleaned"
+# A statement for so few rows calls a function, which is planned once a session: what Django's
+# get() asks for, and a little more.
+FEW = 21
+
+
+class Unreadable:
+    """Stands for a document that cannot be had, until the instance is made: then it is deferred.
+
+    So one user's document keeps nobody from loading, and no user from logging in.
+    """
+
+
+UNREADABLE = Unreadable()
 
 
 class DocumentCol(Col):
@@ -27,108 +44,131 @@ class DocumentCol(Col):
     Its type is a plain JSONField, so that it goes with any other JSON in one expression.
     """
 
+    # Whether it is selected for an instance: as text, and leniently.
+    _loads = False
+
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """A scalar subquery, correlated by the primary key of the row."""
-        key, _ = Col(self.alias, self.target.model._meta.pk).as_sql(compiler, connection)
-        return document_of(key), ()
+        return document_of(self._key(compiler, connection)), ()
+
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        """How it is selected. Django asks this of what stands in a select list alone."""
+        query = compiler.query
+        self._loads = query.default_cols and all(
+            each is not self for each in query.annotations.values()
+        )
+        key = self._key(compiler, compiler.connection)
+        if self._is_locked(query):
+            found = locked_text_of(
+                key,
+                no_key=query.select_for_no_key_update,
+                nowait=query.select_for_update_nowait,
+                skip_locked=query.select_for_update_skip_locked,
+            )
+            return (found if self._loads else f"({found})::jsonb"), ()
+        if not self._loads:
+            return sql, params
+        few = query.high_mark is not None and query.high_mark - query.low_mark <= FEW
+        return (text_of_few(key) if few else document_text_of(key)), ()
 
     def get_db_converters(self, connection: Any) -> list[Any]:
-        """Those of its type, once."""
+        """Those of its type, once; for an instance one that gives what cannot be read a sign."""
+        if self._loads:
+            return [self._decoded]
         converters: list[Any] = self.output_field.get_db_converters(connection)
         return converters
 
+    def _key(self, compiler: Any, connection: Any) -> str:
+        key, _ = Col(self.alias, self.target.model._meta.pk).as_sql(compiler, connection)
+        return key
 
-class PreferencesAttribute:
-    """Reads the document of an instance when it is first asked for."""
+    def _is_locked(self, query: Any) -> bool:
+        """Whether the statement locks the row: what it then reads beside the lock may be old."""
+        if not query.select_for_update:
+            return False
+        own = query.model is not None and issubclass(query.model, self.target.model)
+        return not query.select_for_update_of or (own and "self" in query.select_for_update_of)
 
-    def __init__(self, field: PreferencesField) -> None:
-        self.field = field
-
-    def __get__(self, instance: models.Model | None, owner: type[models.Model]) -> Any:
-        if instance is None:
-            return self
-        values = instance.__dict__
-        if self.field.name not in values:
-            values[self.field.name] = instances.read(instance, self.field)
-        return values[self.field.name]
-
-    def __set__(self, instance: models.Model, value: Any) -> None:
-        instances.assign(instance, value)
+    def _decoded(self, value: Any, expression: Any, connection: Any) -> Any:
+        if value == "":
+            return UNREADABLE
+        try:
+            return self.target.from_db_value(value, self, connection)  # type: ignore[attr-defined]
+        except (RecursionError, ValueError):
+            return UNREADABLE
 
 
 class PreferencesField(models.JSONField):
     """The attribute `preferences` of the user model; takes what the JSONField took.
 
     A value is stored as the JSONField stored it: it is not tested against the domains, and what
-    fits no column is quarantined.
+    fits no column is quarantined. On any other model it is a JSONField with a column of its own.
     """
 
-    def get_attname_column(self) -> tuple[str, None]:
-        """No column, so nothing that Django writes by itself."""
-        return self.get_attname(), None
-
     def contribute_to_class(
-        self,
-        cls: type[models.Model],
-        name: str,
-        private_only: bool = True,
+        self, cls: type[models.Model], name: str, private_only: bool = False
     ) -> None:
-        """Become a private field of the model, and be told when it was saved."""
-        super().contribute_to_class(cls, name, private_only=True)
-        setattr(cls, name, PreferencesAttribute(self))
-        if not cls._meta.abstract:
-            post_save.connect(self._store, sender=cls)
+        """Become a field of the model: a plain one, unless its documents are those we store."""
+        if not cls._meta.abstract and not is_owner(cls):
+            # A copy for a history, another child of the abstract base it is declared in.
+            self.__class__ = models.JSONField  # type: ignore[assignment]
+        super().contribute_to_class(cls, name, private_only)
 
-    def _store(
-        self,
-        instance: models.Model,
-        *,
-        created: bool,
-        using: str,
-        update_fields: frozenset[str] | None,
-        **_: Any,
-    ) -> None:
-        if update_fields is None or self.name in update_fields:
-            instances.store(self, [instance], using, created=created)
+    def deconstruct(self) -> Any:
+        """As the JSONField that stood here: migrations see no change."""
+        name, _, arguments, options = super().deconstruct()
+        return name, "django.db.models.JSONField", arguments, options
+
+    def db_type(self, connection: Any) -> None:
+        """None, so that no operation of Django's touches the column."""
+        return
+
+    def db_parameters(self, connection: Any) -> Any:
+        """The same in another form."""
+        return {"type": None, "check": None}
+
+    def cast_db_type(self, connection: Any) -> str:
+        """What an expression of this type is."""
+        return "jsonb"
 
     def get_col(self, alias: str, output_field: Any = None) -> DocumentCol:
-        """What stands for the field in a query."""
+        """What stands for the field in a query; never one that an earlier query has had."""
         if output_field is None or output_field == self:
             output_field = models.JSONField(null=True, encoder=self.encoder, decoder=self.decoder)
         return DocumentCol(alias, self, output_field)
 
+    @property
+    def cached_col(self) -> DocumentCol:
+        return self.get_col(self.model._meta.db_table)
+
     def formfield(self, **options: Any) -> Any:
-        """A form field that tells the form's instance when it is cleaned."""
-        return super().formfield(**{"form_class": PreferencesFormField, **options})
-
-    def save_form_data(self, instance: models.Model, data: Any) -> None:
-        """Assign what a form has, when it makes the instance of its data.
-
-        Of private fields Django's forms do so again after saving, even of those that were not
-        in the request; by then the instance is cleaned, and keeps what it has.
-        """
-        if not instance.__dict__.pop(CLEANED, False):
-            super().save_form_data(instance, data)
+        """A form field that refuses what cannot be stored."""
+        return super().formfield(**{"form_class": DocumentFormField, **options})
 
 
-class PreferencesFormField(forms.JSONField):
-    """A JSONField that knows its form."""
+class DocumentFormField(forms.JSONField):
+    """A JSONField that refuses what jsonb cannot hold, and what is too deep to be decoded."""
 
-    form: forms.BaseForm | None = None
+    def to_python(self, value: Any) -> Any:
+        """The document; ValidationError where it cannot be stored."""
+        try:
+            document = super().to_python(value)
+            codec.encode("", json.loads(json.dumps(document, cls=self.encoder)))
+        except codec.InvalidDocument as error:
+            raise ValidationError("; ".join(error.errors.values()), code="invalid") from error
+        except (RecursionError, ValueError) as error:
+            raise ValidationError(f"Python cannot read this JSON: {error}", code="invalid") from error
+        return document
 
-    def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:
-        """Bind to a form; form fields are copied for each."""
-        self.form = form
-        return super().get_bound_field(form, field_name)
 
-    def clean(self, value: Any) -> Any:
-        """Validate; the form is about to make its instance anew."""
-        vars(getattr(self.form, "instance", self)).pop(CLEANED, None)
-        return super().clean(value)
+def is_owner(model: type[models.Model]) -> bool:
+    """Whether the documents of this model are those we store: the user model, also of migrations."""
+    return bool(model._meta.label_lower == settings.AUTH_USER_MODEL.lower())
 
 
-def preferences_field(model: type[models.Model]) -> PreferencesField:
-    """The PreferencesField of a model."""
-    field = model._meta.get_field(instances.NAME)
-    assert isinstance(field, PreferencesField)
-    return field
+def document_field(model: type[models.Model]) -> PreferencesField | None:
+    """The PreferencesField of a model or of its parents; None where it has none."""
+    for field in model._meta.concrete_fields:
+        if isinstance(field, PreferencesField):
+            return field
+    return None

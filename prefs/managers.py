@@ -111,12 +111,22 @@ class UserPreferencesManager(_RowManager):
         known = {key: each for user_id, each in changes.items() for key in owners.keys([user_id])}
         return self.change_texts({key: codec.encode(key, each) for key, each in known.items()})
 
-    def change_texts(self, changes: Mapping[Any, str]) -> dict[Any, str | None]:
-        """The same for changes that are JSON text already."""
+    def change_texts(
+        self, changes: Mapping[Any, str], *, savepoint: bool = True
+    ) -> dict[Any, str | None]:
+        """The same for changes that are JSON text already.
+
+        Without a savepoint an error breaks the caller's transaction, as an error in Django's own
+        writes does.
+        """
         known = {key: text for each, text in changes.items() for key in owners.keys([each])}
         keys, texts = list(known), [codec.sendable(key, text) for key, text in known.items()]
         alias = self._db or router.db_for_write(self.model)
-        with _storing(keys), transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        with (
+            _storing(keys),
+            transaction.atomic(using=alias, savepoint=savepoint),
+            connections[alias].cursor() as cursor,
+        ):
             locked = lock_users(cursor, keys)
             if locked is None:
                 return {}

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.db import models, transaction
-from django.db.models.query import ModelIterable, RawQuerySet
+from django.db.models.query import RawQuerySet
 
 from prefs import instances
-from prefs.difference import replacement
-from prefs.fields import DocumentCol, preferences_field
-from prefs.instances import NAME
-from prefs.sources import CHUNK
+from prefs.fields import DocumentCol, PreferencesField, document_field
+from prefs.instances import CHUNK, NAME, chunks
 
 User = TypeVar("User", bound=models.Model)
+_COLUMN = f"{NAME}_column"
 
 
 class UnknownInsertions(ValueError):
@@ -29,21 +26,8 @@ class UnknownInsertions(ValueError):
         )
 
 
-class _Chunked(ModelIterable):  # type: ignore[type-arg]  # generic for mypy alone
-    """Makes instances CHUNK at a time, so that `iterator()` loads as many documents at once."""
-
-    def __iter__(self) -> Iterator[Any]:
-        users = super().__iter__()
-        while chunk := list(islice(users, CHUNK)):
-            yield from chunk
-
-
 class PreferencesQuerySet(models.QuerySet[User]):
-    """What the default manager of the user model returns."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._iterable_class = _Chunked
+    """What the managers of the user model return; elsewhere it is Django's."""
 
     def update(self, **values: Any) -> int:
         """Update the rows, and the document of each of them; how many there are.
@@ -51,40 +35,64 @@ class PreferencesQuerySet(models.QuerySet[User]):
         With a document: chunk by chunk in key order, under the users' row locks, in one
         transaction; an expression is evaluated under the lock.
         """
-        if NAME not in values:
+        field = document_field(self.model)
+        if NAME not in values or field is None:
             return super().update(**values)
+        # Of QuerySet.update.
+        self._not_support_combined_queries("update")  # type: ignore[attr-defined]
         if self.query.is_sliced:
             raise TypeError("Cannot update a query once a slice has been taken.")
         document = values.pop(NAME)
+        if not instances.is_expression(document):
+            instances.text_of(field, document)
         self._for_write = True
         rows = 0
-        with transaction.atomic(using=self.db):
-            keys = dict.fromkeys(self.order_by("pk").values_list("pk", flat=True))
-            for chunk in _chunks(keys):
-                rows += self._update_some(self._locked(chunk), document, values)
+        with transaction.atomic(using=self.db, savepoint=False):
+            for keys in self._locked_keys(_key_of(field)):
+                rows += self._update_some(field, keys, document, values)
         self._result_cache = None
         return rows
 
     update.alters_data = True  # type: ignore[attr-defined]
 
-    def _update_some(self, keys: list[Any], document: Any, values: Mapping[str, Any]) -> int:
-        users = self.filter(pk__in=keys)
-        if hasattr(document, "resolve_expression"):
-            changes = instances.texts_of(users, document)
+    def _update_some(
+        self, field: PreferencesField, keys: list[Any], document: Any, values: Mapping[str, Any]
+    ) -> int:
+        users = self._of(field, keys)
+        if instances.is_expression(document):
+            changes = instances.evaluated(users, _key_of(field), document)
         else:
-            encoder = preferences_field(self.model).encoder
-            changes = dict.fromkeys(keys, json.dumps(replacement(document), cls=encoder))
+            text = "[]" if document is None else f"[{instances.text_of(field, document)}]"
+            changes = dict.fromkeys(keys, text)
         # These may be made of documents as they were.
         if values:
             users.update(**values)
         instances.apply(changes, self.db)
         return len(keys)
 
-    def _locked(self, keys: Sequence[Any]) -> list[Any]:
+    def _of(self, field: PreferencesField, keys: Sequence[Any]) -> Any:
+        """Those of the queryset with these keys of the owner."""
+        return self.filter(**{f"{_key_of(field)}__in": keys})
+
+    def _locked_keys(self, key: str) -> Iterable[list[Any]]:
+        """The keys of the rows selected, CHUNK at a time, in key order, each row locked."""
+        if not _may_lock(self.query):
+            for keys in chunks(dict.fromkeys(self.order_by(key).values_list(key, flat=True))):
+                yield self._locked_among(key, keys)
+            return
+        page = self.order_by(key).select_for_update(no_key=True).values_list(key, flat=True)
+        keys = list(page[:CHUNK])
+        while keys:
+            yield keys
+            keys = list(page.filter(**{f"{key}__gt": keys[-1]})[:CHUNK])
+
+    def _locked_among(self, key: str, keys: list[Any]) -> list[Any]:
         """Lock the rows `keys`; those that the queryset still selects then, in key order."""
-        rows = self.model._base_manager.using(self.db).filter(pk__in=keys).order_by("pk")
+        field = document_field(self.model)
+        assert field is not None
+        rows = field.model._base_manager.using(self.db).filter(pk__in=keys).order_by("pk")
         list(rows.select_for_update(no_key=True).values_list("pk"))
-        selected = self.filter(pk__in=keys).order_by("pk").values_list("pk", flat=True)
+        selected = self.filter(**{f"{key}__in": keys}).order_by(key).values_list(key, flat=True)
         return list(dict.fromkeys(selected))
 
     def bulk_create(
@@ -98,47 +106,118 @@ class PreferencesQuerySet(models.QuerySet[User]):
     ) -> list[User]:
         """Insert the rows and store their documents, in one transaction.
 
-        Raises UnknownInsertions where conflicts are ignored, or update other fields.
+        Raises UnknownInsertions where conflicts are ignored, or update other fields, and an
+        instance has a document other than the database's default.
         """
-        users = list(objs)
+        field, users = document_field(self.model), list(objs)
+        if field is None:
+            return super().bulk_create(
+                users, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields
+            )
+        values = [field.pre_save(user, True) for user in users]
+        changes = [
+            None if instances.is_expression(each) else instances.whole(field, each)
+            for each in values
+        ]
         if update_conflicts and NAME in (update_fields or ()):
             update_fields = _without_preferences(update_fields or (), unique_fields or ())
-            for user in users:
-                getattr(user, NAME)
-        elif ignore_conflicts or update_conflicts:
-            _refuse_documents(users, ignored=ignore_conflicts)
+            changes = [
+                each or ("[{}]" if not instances.is_expression(value) else None)
+                for each, value in zip(changes, values, strict=True)
+            ]
+        elif (ignore_conflicts or update_conflicts) and any(
+            change or instances.is_expression(value)
+            for change, value in zip(changes, values, strict=True)
+        ):
+            _refuse(ignored=ignore_conflicts)
         self._for_write = True
-        with transaction.atomic(using=self.db):
+        with transaction.atomic(using=self.db, savepoint=False):
             created = super().bulk_create(
                 users, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields
             )
-            if _has_preferences(self.model) and not ignore_conflicts:
-                instances.store(preferences_field(self.model), users, self.db, created=True)
+            if not ignore_conflicts:
+                self._store_new(field, users, values, changes)
         return created
 
     bulk_create.alters_data = True  # type: ignore[attr-defined]
+
+    def _store_new(
+        self, field: PreferencesField, users: list[Any], values: list[Any], changes: list[Any]
+    ) -> None:
+        """Store the documents of users who were inserted."""
+        found: dict[Any, str] = {}
+        for user, value, change in zip(users, values, changes, strict=True):
+            if instances.is_expression(value):
+                rows = self.model._base_manager.using(self.db).filter(pk=user.pk)
+                found |= instances.evaluated(rows, "pk", value)
+            elif change is not None:
+                found[user.pk] = change
+        instances.apply(found, self.db)
+        for user, value in zip(users, values, strict=True):
+            if instances.is_expression(value):
+                instances.forget(user)
+            else:
+                key = field.model._meta.pk.to_python(user.pk)
+                instances.remember(user, instances.text_of(field, value), key, self.db)
 
     def bulk_update(
         self, objs: Iterable[User], fields: Iterable[str], batch_size: int | None = None
     ) -> int:
         """Update the fields of rows, and what changed in their documents, in one transaction."""
-        names = list(fields)
-        if NAME not in names:
+        names, field = list(fields), document_field(self.model)
+        if NAME not in names or field is None:
             return super().bulk_update(objs, names, batch_size)
         users = list(objs)
         if any(user.pk is None for user in users):
             raise ValueError("All bulk_update() objects must have a primary key set.")
         others = [name for name in names if name != NAME]
+        key = _key_of(field)
         self._for_write = True
-        with transaction.atomic(using=self.db):
-            keys = sorted({user.pk for user in users})
-            locked = {key for chunk in _chunks(keys) for key in self._locked(chunk)}
+        with transaction.atomic(using=self.db, savepoint=False):
+            wanted = sorted({getattr(user, key) for user in users})
+            locked = {
+                each
+                for some in chunks(wanted)
+                for keys in self._of(field, some)._locked_keys(key)
+                for each in keys
+            }
+            chosen = [user for user in users if getattr(user, key) in locked]
+            changes, values = self._changes(field, chosen)
             rows = super().bulk_update(users, others, batch_size) if others else len(locked)
-            chosen = [user for user in users if user.pk in locked]
-            instances.store(preferences_field(self.model), chosen, self.db, created=False)
+            instances.apply(changes, self.db)
+        for user, value in zip(chosen, values, strict=True):
+            if instances.is_expression(value):
+                instances.forget(user)
+            else:
+                text = instances.text_of(field, value)
+                instances.remember(user, text, getattr(user, key), self.db)
         return rows
 
     bulk_update.alters_data = True  # type: ignore[attr-defined]
+
+    def _changes(
+        self, field: PreferencesField, users: list[Any]
+    ) -> tuple[dict[Any, str], list[Any]]:
+        """What saving the documents of users changes, by key, the last of each; and the values."""
+        changes: dict[Any, str] = {}
+        values = []
+        for user in users:
+            key, value = getattr(user, _key_of(field)), getattr(user, NAME)
+            values.append(value)
+            if instances.is_expression(value):
+                rows = field.model._base_manager.using(self.db).filter(pk=key)
+                changes |= instances.evaluated(rows, "pk", value)
+            elif (change := instances.change_of(field, user, value, key, self.db)) is not None:
+                changes[key] = change
+        return changes, values
+
+    def _insert(self, objs: Any, fields: Any, *args: Any, **options: Any) -> Any:
+        """Insert rows without our field: the column may be gone, and has its default."""
+        others = [each for each in fields if not isinstance(each, PreferencesField)]
+        return super()._insert(objs, others, *args, **options)  # type: ignore[misc]
+
+    _insert.alters_data = True  # type: ignore[attr-defined]
+    _insert.queryset_only = False  # type: ignore[attr-defined]
 
     def raw(
         self,
@@ -148,8 +227,14 @@ class PreferencesQuerySet(models.QuerySet[User]):
         using: str | None = None,
     ) -> RawQuerySet[User]:
         """Instances of an SQL query; the column, if it is selected, is not their document."""
-        renamed = {NAME: f"{NAME}_column", **(translations or {})}
-        return super().raw(raw_query, params, renamed, using)
+        if document_field(self.model) is None:
+            return super().raw(raw_query, params, translations or {}, using)
+        renamed = {NAME: _COLUMN, **(translations or {})}
+        if using is None:
+            using = self.db
+        rows = _RawUsers(raw_query, model=self.model, params=params, translations=renamed, using=using)
+        rows._prefetch_related_lookups = self._prefetch_related_lookups[:]
+        return rows
 
     def _fetch_all(self) -> None:
         if (
@@ -164,15 +249,42 @@ class PreferencesQuerySet(models.QuerySet[User]):
         super()._fetch_all()
 
 
-def _chunks(keys: Iterable[Any]) -> Iterator[list[Any]]:
-    rest = iter(keys)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk
+class _RawUsers(RawQuerySet):  # type: ignore[type-arg]  # generic for mypy alone
+    """Users of an SQL query; where it selects the column, with their documents."""
+
+    def iterator(self) -> Any:
+        """The users, whose documents are loaded CHUNK at once."""
+        for users in chunks(super().iterator()):
+            if _COLUMN in self.columns:
+                self._load(users)
+            yield from users
+
+    def _load(self, users: list[Any]) -> None:
+        model: Any = self.model
+        lacking = {user.pk: user for user in users if NAME not in vars(user)}
+        rows = model._base_manager.using(self.db).only(NAME).filter(pk__in=lacking)
+        for row in rows:
+            for name in (NAME, instances.TEXT, instances.KEY, instances.WITHIN):
+                if name in vars(row):
+                    vars(lacking[row.pk])[name] = vars(row)[name]
 
 
-def _has_preferences(model: type[models.Model]) -> bool:
-    """Models as migrations know them do not."""
-    return any(field.name == NAME for field in model._meta.private_fields)
+def _key_of(field: PreferencesField) -> str:
+    """The attribute that holds the owner's key, on the owner and on what is derived from it."""
+    key = field.model._meta.pk
+    assert key is not None
+    return key.attname
+
+
+def _may_lock(query: Any) -> bool:
+    """Whether the rows can be locked as they are selected, and are then those selected."""
+    tables = [each for each in query.alias_map if query.alias_refcount[each]]
+    return (
+        len(tables) <= 1
+        and not query.distinct
+        and query.group_by is None
+        and not _names_documents(query)
+    )
 
 
 def _without_preferences(
@@ -182,15 +294,15 @@ def _without_preferences(
     return [name for name in update_fields if name != NAME] or list(unique_fields)
 
 
-def _refuse_documents(users: list[Any], *, ignored: bool) -> None:
-    if any(NAME in vars(user) for user in users):
-        if ignored:
-            raise UnknownInsertions("ignore_conflicts", "Create the users one by one.")
-        remedy = f"Name {NAME} in update_fields, too, or create the users one by one."
-        raise UnknownInsertions("update_conflicts", remedy)
+def _refuse(*, ignored: bool) -> None:
+    if ignored:
+        raise UnknownInsertions("ignore_conflicts", "Create the users one by one.")
+    remedy = f"Name {NAME} in update_fields, too, or create the users one by one."
+    raise UnknownInsertions("update_conflicts", remedy)
 
 
 def _names_documents(query: Any) -> bool:
+    """Whether documents are named but for loading instances, which read them under the lock."""
     parts = (*query.select, *query.annotation_select.values(), *query.where.leaves())
     return any(
         isinstance(node, DocumentCol)

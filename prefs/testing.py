@@ -27,8 +27,8 @@ from django.test.runner import DiscoverRunner
 
 from prefs import migrations
 from prefs.engine.checks import made_without_migrations
-from prefs.fields import PreferencesField
-from prefs.mapping import BLOB_COLUMN, USER_TABLE
+from prefs.fields import document_field
+from prefs.mapping import USER_TABLE
 from prefs.routing import SWITCHES, MissingSwitch, Route
 from prefs.sql import catalog, testing
 
@@ -106,8 +106,8 @@ def _migrated(using: str, **_: Any) -> None:
 def _install(using: str) -> None:
     """Do what is in our migrations beside what Django makes of the models."""
     connection = connections[using]
-    field = get_user_model()._meta.get_field(BLOB_COLUMN)
-    if isinstance(field, PreferencesField):
+    field = document_field(get_user_model())
+    if field is not None:
         with connection.cursor() as cursor:
             cursor.execute(testing.add_column(null=field.null))
     state = ProjectState()

@@ -1,94 +1,54 @@
 """What the site's user model is made of while its preferences are migrated.
 
 It derives from HasPreferences, too, and declares
-`preferences = PreferencesField(default=dict, blank=True, null=True)`. The querysets of its
-default manager are PreferencesQuerySets. The system check prefs.E002 says what is missing.
+`preferences = PreferencesField(default=dict, blank=True, null=True)`, as it declared the
+JSONField. Django's INSERT and UPDATE leave the field out; its document is stored beside them, in
+one transaction with the row, before `post_save`. The system check prefs.E002 says what is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any, Self
+import json
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, NamedTuple, Self
+from weakref import WeakKeyDictionary
 
-from django.db import models, router, transaction
+from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django.db.models.base import DEFERRED
+from django.db.models.signals import class_prepared
 
-from prefs import instances
-from prefs.fields import CLEANED, preferences_field
+from prefs import codec, instances
+from prefs.fields import UNREADABLE, PreferencesField, document_field
 from prefs.instances import NAME
+from prefs.owner_managers import upgrade
 
 
 class HasPreferences(models.Model):
-    """A user model with a PreferencesField: loads documents in batches, saves what changed."""
+    """A user model with a PreferencesField: saves what changed in the document."""
 
     class Meta:
         abstract = True
 
-    # Whether the save that is running writes preferences.
-    _saves_preferences = False
-
-    def save(
-        self,
-        *,
-        using: str | None = None,
-        update_fields: Iterable[str] | None = None,
-        **options: Any,
-    ) -> None:
-        """Save the row and what changed in the document, in one transaction.
-
-        Raises InvalidDocument for what jsonb cannot hold; then nothing was saved.
-        """
-        alias = using or router.db_for_write(type(self), instance=self)
-        chosen = None if update_fields is None else frozenset(update_fields)
-        named = chosen is None or NAME in chosen
-        field, created = preferences_field(type(self)), self._state.adding
-        writes = named and instances.may_write(self, field, alias, created=created)
-        context = transaction.atomic(using=alias) if writes else nullcontext()
-        with context, self._saving(named=named):
-            if chosen == frozenset({NAME}):
-                # Model.save refuses the name, and without it would save nothing.
-                self.save_base(using=alias, update_fields=chosen, **options)
-            else:
-                others = None if chosen is None else chosen - {NAME}
-                super().save(using=using, update_fields=others, **options)
-
-    save.alters_data = True  # type: ignore[attr-defined]
-
-    def save_base(
-        self,
-        raw: bool = False,
-        force_insert: bool | tuple[models.base.ModelBase, ...] = False,
-        force_update: bool = False,
-        using: str | None = None,
-        update_fields: Iterable[str] | None = None,
-    ) -> None:
-        """Save, naming preferences in the signals where they are saved too."""
-        if update_fields is not None and self._saves_preferences:
-            update_fields = frozenset((*update_fields, NAME))
-        super().save_base(raw, force_insert, force_update, using, update_fields)
-
-    save_base.alters_data = True  # type: ignore[attr-defined]
-
-    @contextmanager
-    def _saving(self, *, named: bool) -> Iterator[None]:
-        # A receiver may save the instance again meanwhile.
-        before, self._saves_preferences = self._saves_preferences, named
-        try:
-            yield
-        finally:
-            self._saves_preferences = before
-
     @classmethod
     def from_db(
-        cls,
-        db: str | None,
-        field_names: Collection[str],
-        values: Collection[Any],
-        **options: Any,
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any
     ) -> Self:
-        """Load a row; its document is loaded with those of its neighbours, once one is read."""
-        user = super().from_db(db, field_names, values, **options)
-        instances.begin(user)
+        """Load a row, and remember what its document was before any code has changed it."""
+        loading = _loading(cls)
+        place = None if loading is None else loading.place(len(values), field_names)
+        if loading is None or place is None:
+            return super().from_db(db, field_names, values, **options)
+        row = list(values)
+        if row[place] is UNREADABLE:
+            row[place] = DEFERRED
+        text = None if row[place] is DEFERRED else _dumped(row[place], loading.encode)
+        if row[place] is DEFERRED and len(row) != len(loading.names):
+            # Django takes shorter rows for those of fewer fields.
+            del row[place]
+            field_names = [name for name in field_names if name != NAME]
+        user = super().from_db(db, field_names, row, **options)
+        if text is not None:
+            instances.remember(user, text, getattr(user, loading.key), db or DEFAULT_DB_ALIAS)
         return user
 
     def refresh_from_db(
@@ -97,17 +57,215 @@ class HasPreferences(models.Model):
         fields: Iterable[str] | None = None,
         from_queryset: Any = None,
     ) -> None:
-        """Load the row, or some fields of it, again; the document when it is next read."""
-        chosen = None if fields is None else list(fields)
-        super().refresh_from_db(using=using, fields=chosen, from_queryset=from_queryset)
-        if chosen is None or NAME in chosen:
-            instances.begin(self)
+        """Load the row, or some fields of it, again.
 
-    def full_clean(self, *args: Any, **options: Any) -> None:
-        """Validate; a form does so once it has given the instance its data."""
-        self.__dict__[CLEANED] = True
-        super().full_clean(*args, **options)
+        A document that cannot be read is an error here, which says why.
+        """
+        chosen = None if fields is None else list(fields)
+        field, values = document_field(type(self)), self.__dict__
+        before = values.get(NAME, DEFERRED)
+        if field is None or not (before is not DEFERRED if chosen is None else NAME in chosen):
+            super().refresh_from_db(using=using, fields=chosen, from_queryset=from_queryset)
+            return
+        if before is not DEFERRED:
+            values[NAME] = UNREADABLE
+        try:
+            super().refresh_from_db(using=using, fields=chosen, from_queryset=from_queryset)
+            if values.get(NAME, UNREADABLE) is UNREADABLE:
+                values[NAME] = self._document_of_its_own(field)
+        except BaseException:
+            values.pop(NAME, None)
+            if before is not DEFERRED:
+                values[NAME] = before
+            raise
+        self._remember(field, values[NAME], self._state.db or DEFAULT_DB_ALIAS)
+
+    def _document_of_its_own(self, field: PreferencesField) -> Any:
+        """The document, read alone; the error that says why it cannot be."""
+        manager = instances.preferences(self._state.db or DEFAULT_DB_ALIAS)
+        key = getattr(self, _key_name(field))
+        return codec.decode(key, manager.document_text(key), field.decoder)
+
+    def _remember(self, field: PreferencesField, value: Any, alias: str) -> None:
+        text = _dumped(value, lambda each: instances.text_of(field, each))
+        if text is None:
+            instances.forget(self)
+        else:
+            instances.remember(self, text, getattr(self, _key_name(field)), alias)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return instances.picklable(super().__getstate__())
+
+    def _do_update(
+        self,
+        base_qs: Any,
+        using: str,
+        pk_val: Any,
+        values: list[Any],
+        update_fields: Any,
+        forced_update: Any,
+        *returning: Any,
+    ) -> Any:
+        """Update the row and the document, in one transaction; as Django's what it returns.
+
+        `returning` is Django's from 6.0 on: a list of fields, which the caller goes on to use.
+        """
+        ours = [each for each in values if isinstance(each[0], PreferencesField)]
+        if not ours:
+            return super()._do_update(  # type: ignore[misc]
+                base_qs, using, pk_val, values, update_fields, forced_update, *returning
+            )
+        field, _, value = ours[0]
+        others = [each for each in values if each is not ours[0]]
+        rest = (update_fields, forced_update, *returning)
+        returned = bool(returning) and _without(field, returning[0])
+        key = field.model._meta.pk.to_python(pk_val)
+        if instances.is_expression(value):
+            updated = self._update_to(field, value, (base_qs, using, pk_val, others, *rest))
+            if updated and returned:
+                self.__dict__.pop(NAME, None)
+            return updated
+        change = instances.change_of(field, self, value, key, using)
+        if change is None and others:
+            updated = super()._do_update(base_qs, using, pk_val, others, *rest)  # type: ignore[misc]
+        else:
+            updated = self._update_both(change, key, (base_qs, using, pk_val, others, *rest))
+        if updated:
+            instances.remember(self, instances.text_of(field, value), key, using)
+        return updated
+
+    def _update_both(self, change: str | None, key: Any, row: tuple[Any, ...]) -> Any:
+        base_qs, using, pk_val, others, *rest = row
+        nothing, something = ([], [()]) if len(rest) > 2 else (False, True)
+        with transaction.atomic(using=using, savepoint=False):
+            if others:
+                updated = super()._do_update(*row)  # type: ignore[misc]
+            elif change is None:
+                # As an UPDATE of it would, this locks the row and says whether it is there.
+                found = base_qs.filter(pk=pk_val).select_for_update(no_key=True)
+                return something if found.values_list("pk").first() else nothing
+            else:
+                updated = something
+            if updated and change is not None:
+                try:
+                    instances.apply({key: change}, using)
+                except instances.UnknownRows:
+                    return nothing
+            return updated
+
+    def _update_to(self, field: PreferencesField, value: Any, row: tuple[Any, ...]) -> Any:
+        """Update the document to an expression, made of the row as it is under its lock."""
+        base_qs, using, pk_val, *_ = row
+        key = _key_name(field)
+        with transaction.atomic(using=using, savepoint=False):
+            rows = base_qs.filter(pk=pk_val)
+            list(rows.select_for_update(no_key=True).values_list("pk"))
+            changes = instances.evaluated(rows, key, value)
+            change = next(iter(changes.values()), None)
+            updated = self._update_both(change, next(iter(changes), pk_val), row)
+        instances.forget(self)
+        return updated
+
+    def _do_insert(
+        self, manager: Any, using: str, fields: Any, returning_fields: Any, raw: bool
+    ) -> Any:
+        """Insert the row, and store the document that it has from the start, in one transaction."""
+        field = next((each for each in fields if isinstance(each, PreferencesField)), None)
+        if field is None:
+            return super()._do_insert(manager, using, fields, returning_fields, raw)  # type: ignore[misc]
+        value = getattr(self, NAME) if raw else field.pre_save(self, True)
+        made = instances.is_expression(value)
+        change = None if made else instances.whole(field, value)
+        others = [each for each in fields if each is not field]
+        returned = _without(field, returning_fields)
+        with transaction.atomic(using=using, savepoint=False):
+            results = super()._do_insert(manager, using, others, returning_fields, raw)  # type: ignore[misc]
+            key = self._inserted_key(field, results, returning_fields)
+            if made:
+                rows = field.model._base_manager.using(using).filter(pk=key)
+                instances.apply(instances.evaluated(rows, "pk", value), using)
+            elif change is not None:
+                instances.apply({key: change}, using)
+        if made:
+            instances.forget(self)
+            if returned:
+                self.__dict__.pop(NAME, None)
+        else:
+            instances.remember(self, instances.text_of(field, value), key, using)
+        return results
+
+    def _inserted_key(self, field: Any, results: Any, returning_fields: Any) -> Any:
+        pk = field.model._meta.pk
+        if results and pk in returning_fields:
+            return results[0][list(returning_fields).index(pk)]
+        return pk.to_python(getattr(self, pk.attname))
 
 
 # A user model that says nothing of its Meta takes that of its other base.
 del HasPreferences.Meta
+
+
+def _prepare(sender: Any, **_: Any) -> None:
+    if issubclass(sender, HasPreferences):
+        upgrade(sender)
+
+
+class_prepared.connect(_prepare)
+
+
+class _Loading(NamedTuple):
+    """How the rows of a model are loaded: its fields, its key's name, and how a text is made."""
+
+    names: list[str]
+    at: int
+    key: str
+    encode: Callable[[Any], str]
+
+    def place(self, count: int, loaded: Collection[str]) -> int | None:
+        """Where the document is among so many values; None where it was not loaded."""
+        if count == len(self.names):
+            return self.at
+        chosen = [name for name in self.names if name in loaded]
+        return chosen.index(NAME) if NAME in chosen else None
+
+
+# Weak, since migrations make models by the hundred.
+_known: WeakKeyDictionary[type[models.Model], _Loading | None] = WeakKeyDictionary()
+
+
+def _loading(model: type[models.Model]) -> _Loading | None:
+    if model not in _known:
+        _known[model] = _loading_of(model)
+    return _known[model]
+
+
+def _loading_of(model: type[models.Model]) -> _Loading | None:
+    field = document_field(model)
+    if field is None:
+        return None
+    encode = (field.encoder or json.JSONEncoder)().encode
+    names = [each.attname for each in model._meta.concrete_fields]
+    return _Loading(names, names.index(NAME), _key_name(field), encode)
+
+
+def _dumped(value: Any, encode: Callable[[Any], str]) -> str | None:
+    """The text of a document that was loaded; None where a site's encoder cannot write it."""
+    try:
+        return encode(value)
+    except (RecursionError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _key_name(field: PreferencesField) -> str:
+    """The owner's key: of a child of the user model (MTI) that may be another than its `pk`."""
+    key = field.model._meta.pk
+    assert key is not None
+    return key.attname
+
+
+def _without(field: Any, fields: Any) -> bool:
+    """Take our field out of a list that Django goes on to use; whether it was in it."""
+    if fields and field in fields:
+        fields.remove(field)
+        return True
+    return False

@@ -1,7 +1,6 @@
 """Lints the SQL of migrations with squawk, as Django would send it.
 
-Every migration of `prefs` is looked at, and the one of the site that touches the legacy
-column; `.squawk.toml` says which rules do not apply, and why.
+Every migration of `prefs` is looked at; `.squawk.toml` says which rules do not apply, and why.
 """
 
 import os
@@ -13,7 +12,6 @@ from io import StringIO
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SITE_MIGRATION = ("accounts", "0002_preferences_leave_django")
 
 
 def main() -> int:
@@ -27,7 +25,7 @@ def main() -> int:
     import django
 
     django.setup()
-    migrations = [SITE_MIGRATION, *_own_migrations()]
+    migrations = _own_migrations()
     status = _squawk(migrations)
     print(f"Linted the SQL of {len(migrations)} migration(s).")
     return status

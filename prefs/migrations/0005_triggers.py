@@ -2,6 +2,9 @@
 
 One statement at a time, each with a short lock timeout: CREATE TRIGGER waits for writers. Then
 each role gets on the typed tables what it has on the column, and no more.
+
+From here on code that does not name the column inserts users, hence its default. SET DEFAULT
+changes the catalogue alone, so the release before runs on undisturbed.
 """
 
 from django.db import migrations
@@ -10,6 +13,8 @@ from django.db.migrations.state import StateApps
 
 from prefs import conf
 from prefs.ddl import LockedSQL
+from prefs.operations import InstallMigration
+from prefs.sql.names import names
 from prefs.sql.triggers import capture_triggers, guard_triggers
 
 
@@ -25,9 +30,14 @@ class Migration(migrations.Migration):
     dependencies = [("prefs", "0004_switches")]
 
     operations = [
+        LockedSQL(
+            sql=f"ALTER TABLE {names().users} ALTER COLUMN {names().blob} SET DEFAULT '{{}}'::jsonb",
+            reverse_sql=f"ALTER TABLE {names().users} ALTER COLUMN {names().blob} DROP DEFAULT",
+        ),
         *(
             LockedSQL(sql=trigger.create, reverse_sql=trigger.drop)
             for trigger in (*guard_triggers(), *capture_triggers())
         ),
         migrations.RunPython(give_rights, migrations.RunPython.noop),
+        InstallMigration(),
     ]

@@ -1,7 +1,6 @@
-"""Django's serializers, with the preferences of users: they walk columns alone.
+"""Django's serializers, which take over nothing that belongs to the database that was dumped.
 
-Left as they are, `dumpdata` would lose every document without a word. And `loaddata` would take
-over what belongs to the database that was dumped: how far its migration is, and by whose hand.
+Left as they are, `loaddata` would take over how far its migration is, and by whose hand.
 """
 
 from __future__ import annotations
@@ -11,26 +10,13 @@ from typing import Any
 
 from django.core import serializers
 from django.core.management.base import CommandError
-from django.core.serializers.base import DeserializedObject, Serializer
+from django.core.serializers.base import DeserializedObject
 from django.db import models
 from waffle import get_waffle_switch_model
 
-from prefs.fields import PreferencesField
 from prefs.routing import SWITCHES
 
 FORMATS = ("json", "jsonl", "python", "xml", "yaml")
-
-
-class CarriesPreferences(Serializer):
-    """Adds the document as the last field of a user."""
-
-    def end_object(self, obj: models.Model) -> None:
-        """End a user after the document, which is loaded with those of the next users."""
-        for field in obj._meta.private_fields:
-            chosen = self.selected_fields is None or field.name in self.selected_fields
-            if isinstance(field, PreferencesField) and chosen:
-                self.handle_field(obj, field)
-        super().end_object(obj)
 
 
 class NotLoaded(CommandError):

@@ -1,19 +1,15 @@
-"""Python objects, with preferences."""
+"""Python objects, without what belongs to another database."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from django.core.serializers.base import DeserializedObject
 from django.core.serializers.python import Deserializer as DjangoDeserializer
-from django.core.serializers.python import Serializer as DjangoSerializer
+from django.core.serializers.python import Serializer
 
-from prefs.serializers import CarriesPreferences, loadable
+from prefs.serializers import loadable
 
 __all__ = ["Deserializer", "Serializer"]
-
-
-class Serializer(CarriesPreferences, DjangoSerializer):
-    """Django's own, and the documents of users."""
 
 
 def Deserializer(source: Any, **options: Any) -> Iterator[DeserializedObject]:  # noqa: N802

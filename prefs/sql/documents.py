@@ -19,6 +19,10 @@ from prefs.sql.functions import BLOB_MISSING, SWITCH_MISSING
 from prefs.sql.names import keyset, names, qualified, quote
 
 READ = "prefs_read"
+DOCUMENT = "prefs_document"
+DOCUMENT_LOCKED = "prefs_document_locked"
+# Where the key goes in a statement that is rendered once.
+_KEY = "\0"
 
 
 def switch(name: str) -> str:
@@ -70,13 +74,78 @@ def document_of(key: str) -> str:
     `key` is an expression of that statement; where it is NULL so is the document. A missing
     switch is an error, and so is a route to a column that is gone.
     """
+    return _document().replace(_KEY, key)
+
+
+def document_text_of(key: str) -> str:
+    """Its text, for an instance: '' for a missing switch, and where the text cannot be built.
+
+    So what one user has keeps nobody else from loading; who reads it then is told what it is.
+    """
+    return _document_text().replace(_KEY, key)
+
+
+def text_of_few(key: str) -> str:
+    """The same by a function, which is planned once a session: for a few users it is faster."""
+    return f"{qualified(DOCUMENT)}({key})"
+
+
+def locked_text_of(key: str, *, no_key: bool, nowait: bool, skip_locked: bool) -> str:
+    """The same of a row that the statement locks; '' where it is not locked, by SKIP LOCKED.
+
+    After waiting for a lock PostgreSQL reads the locked row anew and nothing else. So this
+    locks the row first, as the statement would, and then reads with a snapshot of its own.
+    """
+    strength = "NO KEY UPDATE" if no_key else "UPDATE"
+    waits = " NOWAIT" if nowait else " SKIP LOCKED" if skip_locked else ""
+    return f"{qualified(DOCUMENT_LOCKED)}({key}, {literal(strength + waits)})"
+
+
+@cache
+def _document() -> str:
     n = names()
     return f"""(SELECT CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL
       THEN {qualified(SWITCH_MISSING)}() WHEN r.key IS NULL THEN NULL
       WHEN r.read_tables THEN {tables_document("r.key")}
       ELSE (SELECT {n.blob} FROM {n.users} x WHERE x.{n.key} = r.key) END
-    FROM (SELECT {key} AS key, {switch(DUAL_WRITE)} AS dual_write,
-      {switch(READ_TABLES)} AS read_tables) r {_gone()})"""
+    {_key_and_route()} {_gone()})"""
+
+
+@cache
+def _document_text() -> str:
+    n = names()
+    return f"""(SELECT CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL THEN ''
+      WHEN r.key IS NULL THEN NULL
+      WHEN r.read_tables THEN (SELECT {put_together_text("k")} {typed_row("r.key")})
+      ELSE (SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = r.key) END
+    {_key_and_route()} {_gone()})"""
+
+
+def _key_and_route() -> str:
+    return f"""FROM (SELECT {_KEY} AS key, {switch(DUAL_WRITE)} AS dual_write,
+      {switch(READ_TABLES)} AS read_tables) r"""
+
+
+def reading_document() -> str:
+    """What `text_of_few` calls does."""
+    return f"  RETURN {document_text_of('$1')};"
+
+
+def reading_locked_document() -> str:
+    """What `locked_text_of` calls does."""
+    n = names()
+    locks = "\n  ELSIF ".join(
+        f"""$2 = {literal(strength + waits)} THEN
+    PERFORM FROM {n.users} u WHERE u.{n.key} = $1 FOR {strength} OF u{waits};"""
+        for strength in ("UPDATE", "NO KEY UPDATE")
+        for waits in ("", " NOWAIT", " SKIP LOCKED")
+    )
+    return f"""  IF {locks}
+  END IF;
+  IF NOT FOUND AND $1 IS NOT NULL THEN
+    RETURN '';
+  END IF;
+{reading_document()}"""
 
 
 @cache

@@ -21,12 +21,13 @@ from prefs.sql.names import names, qualified
 
 
 class _Function(NamedTuple):
-    """What it takes, what its rows are, the statements in it, and whether they are over all."""
+    """What it takes and returns, the statements in it, and whether they are over all."""
 
     takes: str
-    answers: str
+    returns: str
     body: str
     everybody: bool = False
+    volatility: str = "VOLATILE"
 
     @property
     def sight(self) -> str:
@@ -43,8 +44,8 @@ def functions() -> dict[str, str]:
     """The functions by name, with the statements that create them."""
     return {
         name: f"""
-CREATE OR REPLACE FUNCTION {qualified(name)}({function.takes}) RETURNS TABLE ({function.answers})
-LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan{function.sight} AS $function$
+CREATE OR REPLACE FUNCTION {qualified(name)}({function.takes}) RETURNS {function.returns}
+LANGUAGE plpgsql {function.volatility} SET plan_cache_mode = force_generic_plan{function.sight} AS $function$
 #variable_conflict use_column
 BEGIN
 {function.body}
@@ -59,15 +60,21 @@ def _functions() -> dict[str, _Function]:
     """All of them. In VOLATILE code each statement has a snapshot of its own, after the lock."""
     key = names().key_type
     switches = "dual_write boolean, read_tables boolean"
-    read = f"key {key}, {switches}, body text"
-    copied = f"user_rows bigint, notification_rows bigint, {switches}"
-    written = "body text, refused text, size integer, written boolean"
+    read = f"TABLE (key {key}, {switches}, body text)"
+    copied = f"TABLE (user_rows bigint, notification_rows bigint, {switches})"
+    written = "TABLE (body text, refused text, size integer, written boolean)"
     bounds = f"{key}, {key}"
     found = {
         documents.READ: _Function(f"{key}[]", read, _query(documents.reading(), "ids")),
+        documents.DOCUMENT: _Function(
+            key, "text", numbered(documents.reading_document()), volatility="STABLE"
+        ),
+        documents.DOCUMENT_LOCKED: _Function(
+            f"{key}, text", "text", numbered(documents.reading_locked_document())
+        ),
         copying.COPY: _Function(bounds, copied, _by_range(copying.copying_missing), everybody=True),
         copying.DIFFERENCE: _Function(
-            bounds, f"key {key}", _by_range(copying.differing), everybody=True
+            bounds, f"TABLE (key {key})", _by_range(copying.differing), everybody=True
         ),
     }
     for route in Route:

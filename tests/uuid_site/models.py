@@ -9,7 +9,6 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 
 from prefs.fields import PreferencesField
-from prefs.querysets import PreferencesQuerySet
 from prefs.users import HasPreferences
 
 
@@ -23,7 +22,7 @@ class Member(HasPreferences, AbstractBaseUser):
 
     preferences = PreferencesField(default=dict, blank=True, null=True)
 
-    objects: ClassVar[BaseUserManager[Self]] = BaseUserManager.from_queryset(PreferencesQuerySet)()
+    objects: ClassVar[BaseUserManager[Self]] = BaseUserManager()
 
     USERNAME_FIELD = "login"
 
