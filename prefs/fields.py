@@ -57,6 +57,8 @@ class DocumentCol(Col):
         self._loads = query.default_cols and all(
             each is not self for each in query.annotations.values()
         )
+        if not self._loads:
+            return sql, params
         key = self._key(compiler, compiler.connection)
         if self._is_locked(query):
             found = locked_text_of(
@@ -65,11 +67,11 @@ class DocumentCol(Col):
                 nowait=query.select_for_update_nowait,
                 skip_locked=query.select_for_update_skip_locked,
             )
-            return (found if self._loads else f"({found})::jsonb"), ()
-        if not self._loads:
-            return sql, params
-        few = query.high_mark is not None and query.high_mark - query.low_mark <= FEW
-        return (text_of_few(key) if few else document_text_of(key)), ()
+        elif query.high_mark is not None and query.high_mark - query.low_mark <= FEW:
+            found = text_of_few(key)
+        else:
+            found = document_text_of(key)
+        return found, ()
 
     def get_db_converters(self, connection: Any) -> list[Any]:
         """Those of its type, once; for an instance one that gives what cannot be read a sign."""
@@ -112,16 +114,16 @@ class PreferencesField(models.JSONField):
         if not cls._meta.abstract and not is_owner(cls):
             # A copy for a history, another child of the abstract base it is declared in.
             self.__class__ = models.JSONField  # type: ignore[assignment]
-        super().contribute_to_class(cls, name, private_only)
+        models.JSONField.contribute_to_class(self, cls, name, private_only)
 
     def deconstruct(self) -> Any:
         """As the JSONField that stood here: migrations see no change."""
         name, _, arguments, options = super().deconstruct()
         return name, "django.db.models.JSONField", arguments, options
 
-    def db_type(self, connection: Any) -> None:
+    def db_type(self, connection: Any) -> str | None:
         """None, so that no operation of Django's touches the column."""
-        return
+        return None
 
     def db_parameters(self, connection: Any) -> Any:
         """The same in another form."""
@@ -157,12 +159,14 @@ class DocumentFormField(forms.JSONField):
         except codec.InvalidDocument as error:
             raise ValidationError("; ".join(error.errors.values()), code="invalid") from error
         except (RecursionError, ValueError) as error:
-            raise ValidationError(f"Python cannot read this JSON: {error}", code="invalid") from error
+            raise ValidationError(
+                f"Python cannot read this JSON: {error}", code="invalid"
+            ) from error
         return document
 
 
 def is_owner(model: type[models.Model]) -> bool:
-    """Whether the documents of this model are those we store: the user model, also of migrations."""
+    """Whether the documents of this model are those we store; also of a model of migrations."""
     return bool(model._meta.label_lower == settings.AUTH_USER_MODEL.lower())
 
 

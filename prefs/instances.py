@@ -26,10 +26,30 @@ CHUNK = 1_000
 TEXT = "_preferences_text"
 KEY = "_preferences_key"
 WITHIN = "_preferences_within"
-# The transaction of an instance that was copied or pickled: nobody knows how that ended.
-_UNKNOWN = ""
 # What a user's document is where nothing was ever written: the database's default.
 _NOTHING = "[{}]"
+
+
+class _Transaction:
+    """The transaction that was open, or a savepoint of it: Django makes a new list when it ends.
+
+    Nobody knows how that of a pickled instance ended, and other releases have no such class.
+    """
+
+    __slots__ = ("_hooks",)
+
+    def __init__(self, hooks: Any) -> None:
+        self._hooks = hooks
+
+    def is_open(self, alias: str) -> bool:
+        """Whether nothing of it was rolled back since."""
+        return self._hooks is connections[alias].run_on_commit
+
+    def __deepcopy__(self, _: Any) -> _Transaction:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, ()
 
 
 class UnstorableDocument(codec.InvalidDocument, DataError):
@@ -52,8 +72,7 @@ def remember(instance: models.Model, text: str, key: Any, alias: str) -> None:
     values[TEXT], values[KEY] = text, key
     connection = connections[alias]
     if connection.in_atomic_block:
-        # Django makes a new list when this transaction, or a savepoint of it, ends otherwise.
-        values[WITHIN] = connection.run_on_commit
+        values[WITHIN] = _Transaction(connection.run_on_commit)
     else:
         values.pop(WITHIN, None)
 
@@ -62,13 +81,6 @@ def forget(instance: models.Model) -> None:
     """Know nothing of what is stored: saving the instance replaces the document."""
     for name in (TEXT, KEY, WITHIN):
         instance.__dict__.pop(name, None)
-
-
-def picklable(state: dict[str, Any]) -> dict[str, Any]:
-    """The state of an instance as other processes and releases can load it."""
-    if WITHIN in state:
-        state[WITHIN] = _UNKNOWN
-    return state
 
 
 def text_of(field: Any, value: Any) -> str:
@@ -107,7 +119,7 @@ def _before(field: Any, instance: models.Model, key: Any, alias: str) -> str | N
     if loaded_from != alias and loaded_from not in conf.current().replicas:
         return None
     within = values.get(WITHIN)
-    if within is None or within is connections[alias].run_on_commit:
+    if within is None or (isinstance(within, _Transaction) and within.is_open(alias)):
         return text
     return text if _is_stored(field, text, key, alias) else None
 
@@ -128,7 +140,7 @@ def _is_stored(field: Any, text: str, key: Any, alias: str) -> bool:
 def evaluated(rows: models.QuerySet[Any], key: str, expression: Any) -> dict[Any, str]:
     """The changes that set the document of each row to what the expression is for it, by key."""
     if isinstance(expression, DatabaseDefault):
-        expression = expression.expression
+        expression = expression.expression  # type: ignore[attr-defined]
     document = models.functions.Cast(expression, models.JSONField())
     text = models.functions.Cast(document, models.TextField())
     found = rows.annotate(_prefs_text=text).values_list(key, "_prefs_text")

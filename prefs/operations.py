@@ -34,14 +34,17 @@ class InstallMigration(Operation):
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         """Put a PreferencesField in the place of the user model's JSONField, and our base first."""
-        app, _, name = settings.AUTH_USER_MODEL.lower().partition(".")
-        model = state.models[app, name]
+        app, name = settings.AUTH_USER_MODEL.lower().split(".")
+        model: Any = state.models[app, name]
         plain: Any = model.fields.get(BLOB_COLUMN)
         if plain is None:
             raise FieldNotFound(settings.AUTH_USER_MODEL)
         _, _, arguments, options = plain.deconstruct()
         model.fields[BLOB_COLUMN] = PreferencesField(*arguments, **options)
-        model.bases = (HasPreferences, *(each for each in model.bases if each is not HasPreferences))
+        model.bases = (
+            HasPreferences,
+            *(each for each in model.bases if each is not HasPreferences),
+        )
         state.reload_model(app, name, delay=True)
 
     def database_forwards(self, *_: Any) -> None:
@@ -51,6 +54,7 @@ class InstallMigration(Operation):
         """Nothing."""
 
     def describe(self) -> str:
+        """What `migrate --plan` prints."""
         return "Give the preferences of users over to the migration of preferences"
 
 
@@ -71,8 +75,8 @@ class FieldIsKept(CommandError):
 
     def __init__(self, migration: Migration, operation: Operation) -> None:
         super().__init__(
-            f"{migration} would touch the preferences of users ({operation.describe()}). Nothing was"
-            " migrated."
+            f"{migration} would touch the preferences of users ({operation.describe()})."
+            " Nothing was migrated."
             " The column belongs to the migration of preferences, which drops it by advance_prefs"
             " --to dropped, once nothing is lost by it. Take that operation out of the migration."
             " If the code of the site is to lose the field, do so in a release after that.",
@@ -80,20 +84,18 @@ class FieldIsKept(CommandError):
         )
 
 
-def refuse_to_touch_the_field(
-    plan: Iterable[tuple[Migration, bool]], using: str, **_: Any
-) -> None:
+def refuse_to_touch_the_field(plan: Iterable[tuple[Migration, bool]], using: str, **_: Any) -> None:
     """Receives pre_migrate: raises FieldIsKept before anything of such a plan has run.
 
     While there is a column. What a fresh database's history does to it is done before.
     """
-    app, _, model = settings.AUTH_USER_MODEL.lower().partition(".")
+    app, owner = settings.AUTH_USER_MODEL.lower().split(".")
     touching = [
         (migration, operation)
         for migration, _backwards in plan
         if migration.app_label == app
         for operation in _flat(migration.operations)
-        if _touches(operation, model)
+        if _touches(operation, owner)
     ]
     if touching and _has_column(using):
         raise FieldIsKept(*touching[0])

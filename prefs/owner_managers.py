@@ -1,9 +1,9 @@
 """Every manager of a user model stores preferences by route, whatever it was made of.
 
-A model that derives from HasPreferences (`prefs.users`) has its managers exchanged for such whose querysets are
-PreferencesQuerySets, too: those it declares, those it inherits, and the one that Django saves and
-refreshes by. They are deconstructed as they were. A manager that makes its queryset by itself
-cannot be helped: `prefs.E002` names it.
+A model that derives from HasPreferences (`prefs.users`) has its managers exchanged for such whose
+querysets are PreferencesQuerySets, too: those it declares, those it inherits, and the one that
+Django saves and refreshes by. They are deconstructed as they were. A manager that makes its
+queryset by itself cannot be helped: `prefs.E002` names it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ class _OfTheOwner:
     """What goes before the class of a manager: for migrations it is the manager that it was."""
 
     _plain: type[Any]
+    _constructor_args: Any
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, self._plain) and (
-            self._constructor_args == other._constructor_args  # type: ignore[attr-defined]
+        return isinstance(other, self._plain) and bool(
+            self._constructor_args == vars(other)["_constructor_args"]
         )
 
     def __hash__(self) -> int:
@@ -37,16 +38,18 @@ class _OwnerOptions(Options):  # type: ignore[type-arg]  # generic for mypy alon
     """Options whose base manager stores preferences."""
 
     @cached_property
-    def base_manager(self) -> Any:  # type: ignore[override]
+    def base_manager(self) -> Any:
         """As Django's; it is not among the managers of the model."""
-        return upgraded(Options.base_manager.func(self))  # type: ignore[attr-defined]
+        plain: Any = Options.base_manager
+        return upgraded(plain.func(self))
 
 
 def upgraded(manager: Any) -> Any:
     """A copy of a manager whose querysets store preferences by route; of one that has them, too."""
     found = copy.copy(manager)
     if not issubclass(found._queryset_class, PreferencesQuerySet):
-        found.__class__ = _manager_class(type(found))
+        made: Any = type(found)
+        found.__class__ = _manager_class(made)
     return found
 
 
@@ -71,7 +74,8 @@ class _OfOwners(PreferencesQuerySet[Any]):
     _plain: type[Any]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return copyreg.__newobj__, (self._plain,), self.__getstate__()  # type: ignore[attr-defined]
+        rebuild: Any = copyreg._reconstructor  # type: ignore[attr-defined]  # noqa: SLF001
+        return rebuild, (self._plain, object, None), self.__getstate__()
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.db import models, transaction
@@ -48,7 +48,7 @@ class PreferencesQuerySet(models.QuerySet[User]):
         self._for_write = True
         rows = 0
         with transaction.atomic(using=self.db, savepoint=False):
-            for keys in self._locked_keys(_key_of(field)):
+            for keys in self._locked_keys(field):
                 rows += self._update_some(field, keys, document, values)
         self._result_cache = None
         return rows
@@ -74,25 +74,29 @@ class PreferencesQuerySet(models.QuerySet[User]):
         """Those of the queryset with these keys of the owner."""
         return self.filter(**{f"{_key_of(field)}__in": keys})
 
-    def _locked_keys(self, key: str) -> Iterable[list[Any]]:
+    def _locked_keys(self, field: PreferencesField) -> Iterator[list[Any]]:
         """The keys of the rows selected, CHUNK at a time, in key order, each row locked."""
+        key = _key_of(field)
         if not _may_lock(self.query):
             for keys in chunks(dict.fromkeys(self.order_by(key).values_list(key, flat=True))):
-                yield self._locked_among(key, keys)
+                yield self._lock(field, keys)
             return
         page = self.order_by(key).select_for_update(no_key=True).values_list(key, flat=True)
         keys = list(page[:CHUNK])
         while keys:
             yield keys
+            if len(keys) < CHUNK:
+                return
             keys = list(page.filter(**{f"{key}__gt": keys[-1]})[:CHUNK])
 
-    def _locked_among(self, key: str, keys: list[Any]) -> list[Any]:
+    def _lock(self, field: PreferencesField, keys: Sequence[Any]) -> list[Any]:
         """Lock the rows `keys`; those that the queryset still selects then, in key order."""
-        field = document_field(self.model)
-        assert field is not None
+        key, selected = _key_of(field), self._of(field, keys)
+        selected = selected.order_by(key).values_list(key, flat=True)
+        if _may_lock(self.query):
+            return list(selected.select_for_update(no_key=True))
         rows = field.model._base_manager.using(self.db).filter(pk__in=keys).order_by("pk")
         list(rows.select_for_update(no_key=True).values_list("pk"))
-        selected = self.filter(**{f"{key}__in": keys}).order_by(key).values_list(key, flat=True)
         return list(dict.fromkeys(selected))
 
     def bulk_create(
@@ -137,6 +141,8 @@ class PreferencesQuerySet(models.QuerySet[User]):
             )
             if not ignore_conflicts:
                 self._store_new(field, users, values, changes)
+        if not ignore_conflicts:
+            self._remember(field, users, values)
         return created
 
     bulk_create.alters_data = True  # type: ignore[attr-defined]
@@ -144,7 +150,7 @@ class PreferencesQuerySet(models.QuerySet[User]):
     def _store_new(
         self, field: PreferencesField, users: list[Any], values: list[Any], changes: list[Any]
     ) -> None:
-        """Store the documents of users who were inserted."""
+        """Store the documents of users who were inserted, in the transaction that is open."""
         found: dict[Any, str] = {}
         for user, value, change in zip(users, values, changes, strict=True):
             if instances.is_expression(value):
@@ -153,11 +159,15 @@ class PreferencesQuerySet(models.QuerySet[User]):
             elif change is not None:
                 found[user.pk] = change
         instances.apply(found, self.db)
+
+    def _remember(self, field: PreferencesField, users: list[Any], values: list[Any]) -> None:
+        """Have instances take what was saved for what is stored."""
+        pk: Any = field.model._meta.pk
         for user, value in zip(users, values, strict=True):
             if instances.is_expression(value):
                 instances.forget(user)
             else:
-                key = field.model._meta.pk.to_python(user.pk)
+                key = pk.to_python(getattr(user, pk.attname))
                 instances.remember(user, instances.text_of(field, value), key, self.db)
 
     def bulk_update(
@@ -175,22 +185,12 @@ class PreferencesQuerySet(models.QuerySet[User]):
         self._for_write = True
         with transaction.atomic(using=self.db, savepoint=False):
             wanted = sorted({getattr(user, key) for user in users})
-            locked = {
-                each
-                for some in chunks(wanted)
-                for keys in self._of(field, some)._locked_keys(key)
-                for each in keys
-            }
+            locked = {each for keys in chunks(wanted) for each in self._lock(field, keys)}
             chosen = [user for user in users if getattr(user, key) in locked]
             changes, values = self._changes(field, chosen)
             rows = super().bulk_update(users, others, batch_size) if others else len(locked)
             instances.apply(changes, self.db)
-        for user, value in zip(chosen, values, strict=True):
-            if instances.is_expression(value):
-                instances.forget(user)
-            else:
-                text = instances.text_of(field, value)
-                instances.remember(user, text, getattr(user, key), self.db)
+        self._remember(field, chosen, values)
         return rows
 
     bulk_update.alters_data = True  # type: ignore[attr-defined]
@@ -232,9 +232,12 @@ class PreferencesQuerySet(models.QuerySet[User]):
         renamed = {NAME: _COLUMN, **(translations or {})}
         if using is None:
             using = self.db
-        rows = _RawUsers(raw_query, model=self.model, params=params, translations=renamed, using=using)
-        rows._prefetch_related_lookups = self._prefetch_related_lookups[:]
-        return rows
+        rows: Any = _RawUsers(
+            raw_query, model=self.model, params=params, translations=renamed, using=using
+        )
+        rows._prefetch_related_lookups = vars(self)["_prefetch_related_lookups"][:]
+        found: RawQuerySet[User] = rows
+        return found
 
     def _fetch_all(self) -> None:
         if (
@@ -250,14 +253,21 @@ class PreferencesQuerySet(models.QuerySet[User]):
 
 
 class _RawUsers(RawQuerySet):  # type: ignore[type-arg]  # generic for mypy alone
-    """Users of an SQL query; where it selects the column, with their documents."""
+    """Users of an SQL query; where it selects the column, or all others, with their documents."""
 
     def iterator(self) -> Any:
         """The users, whose documents are loaded CHUNK at once."""
         for users in chunks(super().iterator()):
-            if _COLUMN in self.columns:
+            if self._selects_documents():
                 self._load(users)
             yield from users
+
+    def _selects_documents(self) -> bool:
+        # A `SELECT *` has every other column once ours is dropped.
+        found, model = set(self.columns), self.model
+        assert model is not None
+        others = {field.column for field in model._meta.concrete_fields if field.name != NAME}
+        return _COLUMN in found or others <= found
 
     def _load(self, users: list[Any]) -> None:
         model: Any = self.model

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 from django.db import DEFAULT_DB_ALIAS, models, transaction
@@ -93,10 +94,7 @@ class HasPreferences(models.Model):
         else:
             instances.remember(self, text, getattr(self, _key_name(field)), alias)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return instances.picklable(super().__getstate__())
-
-    def _do_update(
+    def _do_update(  # type: ignore[override]  # before 6.0 it returns no fields
         self,
         base_qs: Any,
         using: str,
@@ -112,7 +110,7 @@ class HasPreferences(models.Model):
         """
         ours = [each for each in values if isinstance(each[0], PreferencesField)]
         if not ours:
-            return super()._do_update(  # type: ignore[misc]
+            return super()._do_update(
                 base_qs, using, pk_val, values, update_fields, forced_update, *returning
             )
         field, _, value = ours[0]
@@ -120,6 +118,7 @@ class HasPreferences(models.Model):
         rest = (update_fields, forced_update, *returning)
         returned = bool(returning) and _without(field, returning[0])
         key = field.model._meta.pk.to_python(pk_val)
+        updated: Any
         if instances.is_expression(value):
             updated = self._update_to(field, value, (base_qs, using, pk_val, others, *rest))
             if updated and returned:
@@ -127,25 +126,29 @@ class HasPreferences(models.Model):
             return updated
         change = instances.change_of(field, self, value, key, using)
         if change is None and others:
-            updated = super()._do_update(base_qs, using, pk_val, others, *rest)  # type: ignore[misc]
+            updated = super()._do_update(base_qs, using, pk_val, others, *rest)
         else:
             updated = self._update_both(change, key, (base_qs, using, pk_val, others, *rest))
-        if updated:
+        if updated and (change is not None or instances.WITHIN in self.__dict__):
             instances.remember(self, instances.text_of(field, value), key, using)
         return updated
 
     def _update_both(self, change: str | None, key: Any, row: tuple[Any, ...]) -> Any:
+        """Update the row, if anything of it is saved, and the document, if that changes.
+
+        `row` are the arguments of Django's method, without our field.
+        """
         base_qs, using, pk_val, others, *rest = row
-        nothing, something = ([], [()]) if len(rest) > 2 else (False, True)
+        # What Django's returns, before 6.0 and since.
+        nothing, something = (False, True) if len(rest) == 2 else ([], [()])
+        updated: Any = something
         with transaction.atomic(using=using, savepoint=False):
             if others:
-                updated = super()._do_update(*row)  # type: ignore[misc]
+                updated = super()._do_update(*row)
             elif change is None:
                 # As an UPDATE of it would, this locks the row and says whether it is there.
                 found = base_qs.filter(pk=pk_val).select_for_update(no_key=True)
                 return something if found.values_list("pk").first() else nothing
-            else:
-                updated = something
             if updated and change is not None:
                 try:
                     instances.apply({key: change}, using)
@@ -213,7 +216,8 @@ def _prepare(sender: Any, **_: Any) -> None:
 class_prepared.connect(_prepare)
 
 
-class _Loading(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Loading:
     """How the rows of a model are loaded: its fields, its key's name, and how a text is made."""
 
     names: list[str]
@@ -245,7 +249,7 @@ def _loading_of(model: type[models.Model]) -> _Loading | None:
         return None
     encode = (field.encoder or json.JSONEncoder)().encode
     names = [each.attname for each in model._meta.concrete_fields]
-    return _Loading(names, names.index(NAME), _key_name(field), encode)
+    return _Loading(names=names, at=names.index(NAME), key=_key_name(field), encode=encode)
 
 
 def _dumped(value: Any, encode: Callable[[Any], str]) -> str | None:

@@ -45,7 +45,8 @@ def functions() -> dict[str, str]:
     return {
         name: f"""
 CREATE OR REPLACE FUNCTION {qualified(name)}({function.takes}) RETURNS {function.returns}
-LANGUAGE plpgsql {function.volatility} SET plan_cache_mode = force_generic_plan{function.sight} AS $function$
+LANGUAGE plpgsql {function.volatility}
+SET plan_cache_mode = force_generic_plan{function.sight} AS $function$
 #variable_conflict use_column
 BEGIN
 {function.body}

@@ -133,7 +133,17 @@ def test_that_check_notices_a_document_read_with_the_lock(
     in_route: EnterRoute, place_: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("prefs.querysets._names_documents", lambda _: False)
-    assert counted(add(in_route(place_)).pk, count_up_in_values) < 2 * ROUNDS
+    user = add(in_route(place_), {"count": 0})
+    assert counted(user.pk, count_up_in_values) < 2 * ROUNDS
+
+
+@pytest.mark.parametrize("place_", [Place.BLOB, Place.TABLES], ids=lambda place: place.name)
+def test_that_check_notices_a_document_loaded_with_the_lock(
+    in_route: EnterRoute, place_: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prefs.fields.DocumentCol._is_locked", lambda *_: False)
+    user = add(in_route(place_), {"count": 0})
+    assert counted(user.pk, count_up) < 2 * ROUNDS
 
 
 def test_an_update_waits_and_chooses_by_what_is_there_then(place: Place) -> None:

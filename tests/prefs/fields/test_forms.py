@@ -237,9 +237,3 @@ def test_the_admin_adds_and_deletes_users(place: Place, browser: Client) -> None
     response = browser.post(f"/admin/accounts/user/{user.pk}/delete/", {"post": "yes"})
     assert response.status_code == 302
     assert not User.objects.filter(username="new").exists()
-
-
-def test_the_admins_list_of_users_reads_no_documents(place: Place, browser: Client) -> None:
-    add(place)
-    sent = statements(lambda: browser.get("/admin/accounts/user/"))
-    assert not [statement for statement in sent if "user_preferences" in statement]

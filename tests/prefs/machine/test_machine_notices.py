@@ -82,7 +82,7 @@ def save_that_replaces_the_document(patch: Patch) -> None:
 
 
 def instance_that_forgets_a_rollback(patch: Patch) -> None:
-    patch.setattr("prefs.sources.Source.standing", property(lambda source: source))
+    patch.setattr("prefs.instances._Transaction.is_open", lambda *_: True)
 
 
 def update_that_keeps_the_document(patch: Patch) -> None:
