@@ -15,8 +15,10 @@ from django.db import models
 
 _NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"differential[._]plainuser|accounts[._]user\b", re.IGNORECASE), "<users>"),
-    (re.compile(r"\bplainuser(?=\b|s\b|_)", re.IGNORECASE), "user"),
+    (re.compile(r"\bPlainUser"), "User"),
+    (re.compile(r"\bplainuser"), "user"),
     (re.compile(r"(?<=differential[._])(plain|ours)", re.IGNORECASE), ""),
+    (re.compile(r"^(plain|ours)(?=[a-z]+(_id)?$)"), ""),
     (re.compile(r"\b(Plain|Ours)(?=[A-Z])"), ""),
     (re.compile(r"\bhistorical(plain|ours)", re.IGNORECASE), "historical"),
     (re.compile(r"20(2[5-9]|3\d)-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?"), "<now>"),
@@ -60,7 +62,7 @@ def _instance(instance: models.Model) -> dict[str, Any]:
     fields = {field.attname for field in instance._meta.concrete_fields} | {"preferences"}
     return {
         "model": neutral(type(instance).__name__),
-        **{name: canon(known[name]) for name in sorted(fields & known.keys())},
+        **{neutral(name): canon(known[name]) for name in sorted(fields & known.keys())},
     }
 
 

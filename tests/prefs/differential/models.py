@@ -106,7 +106,7 @@ class Family:
             "Child",
             user,
             grade=models.IntegerField(default=0),
-            tags=GenericRelation(self.tag, "key"),
+            tags=GenericRelation(self.tag, "key", "kind"),
         )
         self.keyed = self._made(
             "Keyed",

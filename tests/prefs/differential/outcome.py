@@ -87,7 +87,9 @@ def _heard(world: World, outcome: Outcome) -> Iterator[None]:
                 "holds": as_text(instance.__dict__.get("preferences", "nothing"))
                 if saved and _printable(instance)
                 else None,
-                "others see": world.committed(instance.pk) if saved and instance.pk else None,
+                "others see": world.committed(instance.pk)
+                if saved and isinstance(instance.pk, int)
+                else None,
             }
         )
 
@@ -106,19 +108,26 @@ def _printable(instance: Any) -> bool:
     return value is None or isinstance(value, dict | list | str | int | float)
 
 
-def differences(plain: Outcome, ours: Outcome) -> list[str]:
-    """A line for each thing that differs: what, with the plain column, with ours."""
-    found = []
+def differences(plain: Outcome, ours: Outcome) -> dict[str, tuple[str, str]]:
+    """What differs: where, with the plain column, with ours."""
+    found: dict[str, tuple[str, str]] = {}
     if not _same_error(plain.error, ours.error):
-        found.append(f"error: {plain.error!r} | {ours.error!r}")
+        found["error"] = _named(plain.error), _named(ours.error)
     elif plain.line != ours.line:
-        found.append(f"line: {plain.line} | {ours.line}")
+        found["line"] = str(plain.line), str(ours.line)
     for aspect in ("result", "signals", "documents", "rows"):
+        if aspect == "result" and "error" in found:
+            continue
         for path, *both in parts(getattr(plain, aspect), getattr(ours, aspect)):
-            found.append(f"{aspect}{'.' * (path[:1] != '[')}{path}: {both[0]!r} | {both[1]!r}")
+            expected, got = map(str, both)
+            found[f"{aspect}{'.' * (path[:1] not in '[')}{path}"] = expected, got
     if ours.parted:
-        found.append(f"the two stores of {ours.parted} differ")
+        found["stores"] = "the same", f"differ for {ours.parted}"
     return found
+
+
+def _named(error: BaseException | None) -> str:
+    return "none" if error is None else type(error).__name__
 
 
 def _same_error(plain: BaseException | None, ours: BaseException | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, connections
@@ -12,8 +13,8 @@ from django.db import connection, connections
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql import copying
 from prefs.sql.expressions import document
-from prefs.sql.places import placed
-from tests.prefs.differential.canon import neutral
+from prefs.sql.names import ANYWHERE
+from tests.prefs.differential.canon import canon
 from tests.support import stores
 from tests.support.scratch import Session
 from tests.support.stores import Place
@@ -122,7 +123,8 @@ class World:
 
     def _seen(self, statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         """What the other session gets."""
-        return self.outside.execute(placed(statement, connection).encode(), parameters).fetchall()
+        text = statement.replace(f"{ANYWHERE}.", "")
+        return self.outside.execute(text.encode(), parameters, prepare=True).fetchall()
 
     def parted(self) -> list[int]:
         """Users whose two stores differ, where the two are to be the same."""
@@ -133,14 +135,22 @@ class World:
 
     def rows(self) -> dict[str, list[Any]]:
         """Every other column of the family's tables that was committed."""
-        found: dict[str, list[Any]] = {}
-        for role, table in self._tables().items():
-            # Documents of users are looked at by themselves; the key of a model's type is its own.
-            without = {"user": " - 'preferences'", "tag": " - 'kind_id'"}.get(role, "")
-            statement = f"SELECT (to_jsonb(t){without})::text FROM {table} t ORDER BY 1"
-            found[role] = [neutral(row[0]) for row in self._seen(statement)]
+        found: dict[str, list[Any]] = {role: [] for role in self._tables}
+        for role, row in self._seen(self._look):
+            found[role].append(canon(row))
         return found
 
+    @cached_property
+    def _look(self) -> str:
+        # Documents of users are looked at by themselves; the key of a model's type is its own.
+        without = {"user": " - 'preferences'", "tag": " - 'kind_id'"}
+        looks = (
+            f"(SELECT '{role}', to_jsonb(t){without.get(role, '')} FROM {table} t ORDER BY 2)"
+            for role, table in self._tables.items()
+        )
+        return " UNION ALL ".join(looks)
+
+    @cached_property
     def _tables(self) -> dict[str, str]:
         tables = {
             role: model._meta.db_table
@@ -151,18 +161,21 @@ class World:
 
     def clear(self) -> None:
         """Empty the family's tables, have their keys begin at 1001, and forget instances."""
-        tables = self._tables().values()
+        self.outside.execute(self._emptying)
+        assert not connection.in_atomic_block
+
+    @cached_property
+    def _emptying(self) -> bytes:
         typed = () if self.place is None else (USER_TABLE, NOTIFICATION_TABLE)
-        emptied = "; ".join(f"DELETE FROM {table}" for table in (*tables, *typed))
+        tables = (*self._tables.values(), *typed)
+        emptied = "; ".join(f"DELETE FROM {table}" for table in tables)
         restarted = "; ".join(
             f"SELECT setval(s, 1000) FROM pg_get_serial_sequence('{table}', '{column}') s"
             for table, column in self._serials()
         )
-        self.outside.execute(
-            "BEGIN; SET LOCAL session_replication_role = replica;"
-            f" {emptied}; {restarted}; COMMIT".encode()
-        )
-        assert not connection.in_atomic_block
+        return (
+            f"BEGIN; SET LOCAL session_replication_role = replica; {emptied}; {restarted}; COMMIT"
+        ).encode()
 
     def _serials(self) -> list[tuple[str, str]]:
         through = self.team.members.through._meta

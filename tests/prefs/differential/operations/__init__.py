@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from tests.prefs.differential.world import World
@@ -37,3 +39,10 @@ def _add(work: Work, error: type[BaseException] | None) -> Work:
     assert name not in OPERATIONS, f"two operations are called {name}"
     OPERATIONS[name] = Operation(work=work, raises=error)
     return work
+
+
+def everything() -> dict[str, Operation]:
+    """The list, with all files of this folder."""
+    for module in iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
+    return OPERATIONS

@@ -79,7 +79,10 @@ def a_form_with_what_jsonb_refuses(w: World) -> Any:
     found = []
     for text in UNSTORABLE:
         form = form_of(w, "preferences")({"preferences": text}, instance=user)
-        found.append((form.is_valid(), list(form.errors)))
+        try:
+            found.append(form.is_valid())
+        except RecursionError:
+            found.append("raised")
     return found
 
 
@@ -94,7 +97,8 @@ def an_empty_box_in_a_form(w: World) -> Any:
 def a_form_shows_the_document(w: World) -> Any:
     form = form_of(w, "preferences")(instance=w.load())
     field = form.fields["preferences"]
-    return str(form), form.initial, type(field), field.required, field.initial
+    kind = isinstance(field, forms.JSONField)
+    return str(form), form.initial, kind, field.required, field.initial
 
 
 @operation
@@ -129,8 +133,9 @@ def model_to_dict_of_a_user(w: World) -> Any:
 
 @operation
 def fields_for_a_model(w: World) -> Any:
-    fields = forms.fields_for_model(w.user)
-    return list(fields), type(fields["preferences"]), fields["preferences"].label
+    fields = forms.fields_for_model(w.user, exclude=["groups", "user_permissions"])
+    field = fields["preferences"]
+    return list(fields), isinstance(field, forms.JSONField), field.label
 
 
 @operation
@@ -243,5 +248,7 @@ def the_admin_has_the_field_read_only(w: World) -> Any:
     page = admin_of(w, readonly_fields=["preferences"]).change_view(
         request_of(), str(w.add(BEFORE))
     )
-    rendered = page.render().content.decode()  # type: ignore[attr-defined]
-    return page.status_code, "digest" in rendered
+    shown = page.context_data["adminform"]  # type: ignore[attr-defined]
+    return [
+        field.contents() for group in shown for line in group for field in line if field.is_readonly
+    ]

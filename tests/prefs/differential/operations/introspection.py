@@ -72,7 +72,7 @@ def what_the_field_is_called(w: World) -> Any:
 @operation
 def the_type_in_the_database(w: World) -> Any:
     field = field_of(w)
-    return field.cast_db_type(connection), field.rel_db_type(connection)
+    return field.cast_db_type(connection)
 
 
 @operation

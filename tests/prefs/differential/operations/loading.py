@@ -57,12 +57,11 @@ def only_another_field_and_save(w: World) -> Any:
     return user
 
 
-@operation
+@raising(ValueError)
 def only_another_field_and_a_copy(w: World) -> Any:
     user = w.user.objects.defer("preferences").get(pk=w.add())
     user.pk, user.username = None, "copy"
     user.save()
-    return user.pk
 
 
 @operation

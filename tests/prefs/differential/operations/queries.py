@@ -238,7 +238,7 @@ def subqueries_and_exists(w: World) -> Any:
         list(w.note.objects.annotate(theme=Subquery(theme)).values_list("theme", flat=True)),
         w.note.objects.filter(Exists(dark)).count(),
         names(w.user.objects.filter(pk__in=w.user.objects.filter(preferences__n=2))),
-        names(w.user.objects.filter(preferences__theme=F("notes__text"))),
+        names(w.user.objects.alias(t=KT("preferences__theme")).filter(t=F("notes__text"))),
     )
 
 
@@ -254,7 +254,8 @@ def coalesce_and_cast(w: World) -> Any:
     w.add_many({"n": 3}, {}, None)
     return list(
         w.user.objects.order_by("pk").values_list(
-            Coalesce(KT("preferences__n"), Value("none")), Cast("preferences", TextField())
+            Coalesce(KT("preferences__n"), Value("none"), output_field=TextField()),
+            Cast("preferences", TextField()),
         )
     )
 

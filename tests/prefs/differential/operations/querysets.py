@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist, FieldError
+from django.core.exceptions import FieldDoesNotExist
 from django.db import IntegrityError
 from django.db.models import Case, F, JSONField, OuterRef, Subquery, Value, When
 from django.db.models.functions import Concat, JSONObject
@@ -97,7 +97,7 @@ def update_no_field(w: World) -> Any:
     w.user.objects.update(preference={})
 
 
-@raising(FieldError)
+@raising(FieldDoesNotExist)
 def update_a_key_of_the_document(w: World) -> Any:
     w.user.objects.update(preferences__theme="dark")
 
