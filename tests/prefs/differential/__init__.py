@@ -1,1 +1,1 @@
-"""The differential test: one list of operations, on a plain JSONField and on ours in every state."""
+"""The differential test: a list of operations, on a plain JSONField and on ours in every state."""

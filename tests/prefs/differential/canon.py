@@ -38,22 +38,22 @@ def canon(value: Any) -> Any:
     match value:
         case models.Model():
             return _instance(value)
-        case type():
-            return neutral(value.__name__)
         case Mapping():
             return {neutral(str(key)): canon(each) for key, each in value.items()}
         case set() | frozenset():
             return sorted(map(repr, map(canon, value)))
-        case str():
-            return neutral(value)
-        case bytes():
-            return neutral(value.decode(errors="replace"))
-        case tuple():
-            return ("tuple", *map(canon, value))
+        case str() | bytes() | type():
+            return _word(value)
         case Iterable():
-            return [canon(each) for each in value]
+            return ["tuple" if isinstance(value, tuple) else "list", *map(canon, value)]
         case _:
             return neutral(repr(value))
+
+
+def _word(value: str | bytes | type) -> str:
+    if isinstance(value, type):
+        return neutral(value.__name__)
+    return neutral(value if isinstance(value, str) else value.decode(errors="replace"))
 
 
 def _instance(instance: models.Model) -> dict[str, Any]:

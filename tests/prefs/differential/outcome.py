@@ -120,7 +120,7 @@ def differences(plain: Outcome, ours: Outcome) -> dict[str, tuple[str, str]]:
             continue
         for path, *both in parts(getattr(plain, aspect), getattr(ours, aspect)):
             expected, got = map(str, both)
-            found[f"{aspect}{'.' * (path[:1] not in '[')}{path}"] = expected, got
+            found[f"{aspect}{'' if path.startswith('[') else '.'}{path}"] = expected, got
     if ours.parted:
         found["stores"] = "the same", f"differ for {ours.parted}"
     return found

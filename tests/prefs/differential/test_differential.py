@@ -1,4 +1,4 @@
-"""What could be done with a plain column gives the same now, but for the differences that are meant."""
+"""What was done with a plain column gives the same now, but for the differences that are meant."""
 
 from __future__ import annotations
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql import copying
-from prefs.sql.expressions import document
+from prefs.sql.expressions import document, typed
 from prefs.sql.names import ANYWHERE
+from prefs.sql.writes import upsert
 from tests.prefs.differential.canon import canon
 from tests.support import stores
 from tests.support.scratch import Session
 from tests.support.stores import Place
-from tests.support.tampering import tamper
 
 if TYPE_CHECKING:
     # They are installed only while these tests run.
@@ -28,6 +30,23 @@ BEFORE = {"theme": "light", "beta": 1, "notifications": {"email": {"digest": "da
 # Deeper than any decoder of Python's follows; a number longer than its limit.
 TOO_DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
 TOO_LONG = '{"n": ' + "9" * 6000 + "}"
+_BLANK = {
+    **dict.fromkeys(("password", "first_name", "last_name", "email"), ""),
+    "is_superuser": False,
+    "is_staff": False,
+    "is_active": True,
+    "date_joined": "2020-01-01 00:00+00",
+}
+
+
+@cache
+def _filling(table: str) -> bytes:
+    """The statement that makes the typed row of a user from a document."""
+    statement = (
+        "WITH source AS (SELECT %(id)s::bigint AS user_id, %(text)s::text::jsonb AS doc),"
+        f" typed AS MATERIALIZED ({typed('source')}) {upsert(table, 'typed s')}"
+    )
+    return statement.replace(f"{ANYWHERE}.", "").encode()
 
 
 class World:
@@ -51,26 +70,25 @@ class World:
     # --- before an operation ------------------------------------------------------------
 
     def add(self, document: Any = BEFORE, *, text: str | None = None, **columns: Any) -> int:
-        """A user with this document, made behind Django's back; the key."""
+        """A user with this document, made behind Django's back and past the triggers; the key."""
         if text is None and document is not None:
             text = json.dumps(document)
-        if self.place is None:
-            key = self._added_plainly(text)
-        else:
-            [key] = stores.insert_users(self.place, [text])
-        columns = {"username": f"user{key}", "date_joined": "2020-01-01 00:00+00", **columns}
-        changes = ", ".join(f"{name} = %s" for name in columns)
-        tamper(f"UPDATE {self.table} SET {changes} WHERE id = %s", *columns.values(), key)
-        return key
-
-    def _added_plainly(self, text: str | None) -> int:
-        key: int = stores.query(
-            f"INSERT INTO {self.table} (username, password, first_name, last_name, email,"
-            " is_superuser, is_staff, is_active, date_joined, preferences)"
-            " VALUES ('', '', '', '', '', false, false, true, now(), %s::jsonb) RETURNING id",
-            [text],
-        )[0][0]
-        return key
+        values = {**_BLANK, **columns}
+        if self.place is None or self.place.has_column:
+            kept = self.place is None or self.place.route.writes_blob
+            values["preferences"] = text if kept else stores.DECOY
+        named = ", ".join(values)
+        given = ", ".join(f"%({name})s" for name in values)
+        [[key]] = self._seen(
+            f"INSERT INTO {self.table} (id, username, {named}) SELECT k, 'user' || k, {given}"
+            f" FROM nextval(pg_get_serial_sequence('{self.table}', 'id')) k RETURNING id",
+            values,
+        )
+        if self.place is not None:
+            mirrored = text if self.place.route.writes_tables else stores.DECOY
+            for table in (USER_TABLE, NOTIFICATION_TABLE):
+                self.outside.execute(_filling(table), {"id": key, "text": mirrored}, prepare=True)
+        return int(key)
 
     def add_many(self, *documents: Any) -> list[int]:
         """A user for each of the documents."""
@@ -85,14 +103,14 @@ class World:
     def elsewhere(self, work: Callable[[], Any]) -> Any:
         """What `work` gives in a thread with a connection of its own, at its end."""
 
-        def run() -> Any:
-            try:
-                return work()
-            finally:
-                connections.close_all()
-
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(run).result()
+            return pool.submit(self._and_close, work).result()
+
+    def _and_close(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        finally:
+            connections.close_all()
 
     def write_elsewhere(self, key: int, document: Any) -> None:
         """Have another connection store a document, and commit."""
@@ -100,6 +118,32 @@ class World:
             lambda: self.user.objects.filter(pk=key).update(preferences=document)
         )
         assert written == 1
+
+    def overtaken(self, key: int, document: Any, work: Callable[[], Any]) -> Any:
+        """What `work` gives that waits for another transaction, which then stores a document."""
+        me = stores.query("SELECT pg_backend_pid()")[0][0]
+        began = threading.Event()
+
+        def write() -> None:
+            with transaction.atomic():
+                self.user.objects.filter(pk=key).update(preferences=document)
+                began.set()
+                self._wait_until_blocked(me)
+
+        with ThreadPoolExecutor(1) as pool:
+            writer = pool.submit(self._and_close, write)
+            assert began.wait(10), writer.exception()
+            result = work()
+            writer.result()
+        return result
+
+    def _wait_until_blocked(self, pid: int) -> None:
+        asked = b"SELECT cardinality(pg_blocking_pids(%s)) > 0"
+        for _ in range(1000):
+            if self.outside.execute(asked, [pid], prepare=True).fetchone() == (True,):
+                return
+            time.sleep(0.005)
+        raise AssertionError("nobody waited for the other transaction")
 
     def committed(self, key: int) -> Any:
         """The document that another connection sees, as text; "gone" without the row."""

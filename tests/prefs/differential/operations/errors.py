@@ -46,7 +46,7 @@ def save_a_key_that_is_no_text(w: World) -> Any:
 @operation
 def save_keys_that_become_text(w: World) -> Any:
     user = w.load()
-    user.preferences = {1: "a", None: "b", True: "c", 1.5: "d"}
+    user.preferences = {1: "a", None: "b", False: "c", 1.5: "d"}
     user.save()
     return w.user.objects.get().preferences
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import models, router
+from django.db import connection, models, router
 
 from tests.prefs.differential.operations import operation
 from tests.prefs.differential.world import BEFORE, World
+from tests.support.scratch import aliased
 
 DARK = {**BEFORE, "theme": "dark"}
 
@@ -82,7 +83,11 @@ def a_plain_manager_reads(w: World) -> Any:
     w.add_many({"n": 1}, {"n": 2})
     plain: Any = models.Manager()
     plain.model = w.user
-    return list(plain.filter(preferences__n=2)), plain.count(), list(plain.values("preferences"))
+    return (
+        list(plain.filter(preferences__n=2)),
+        plain.count(),
+        list(plain.order_by("pk").values("preferences")),
+    )
 
 
 @operation
@@ -126,3 +131,15 @@ def a_plain_queryset_deletes(w: World) -> Any:
     w.add_many({"n": 1}, {"n": 2})
     users: Any = models.QuerySet(w.user)
     return users.filter(preferences__n=1).delete()
+
+
+@operation
+def load_here_and_save_to_another_alias(w: World) -> Any:
+    user = w.load()
+    user.first_name, user.preferences["more"] = "Ada", 1
+    with aliased(connection.settings_dict["NAME"]) as alias:
+        user.save(using=alias)
+        seen = user._state.db == alias, w.user.objects.using(alias).get(pk=user.pk)
+        w.user.objects.using(alias).filter(preferences__more=1).update(preferences={"x": 1})
+        made = w.user.objects.db_manager(alias).create(username="new", preferences=DARK)
+    return seen, made

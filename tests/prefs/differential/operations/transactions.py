@@ -1,10 +1,10 @@
-"""Transactions, rollbacks, locks, and several instances of one user."""
+"""Transactions, rollbacks, and several instances of one user."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.transaction import TransactionManagementError
 
 from tests.prefs.differential.operations import operation, raising
@@ -13,19 +13,12 @@ from tests.prefs.differential.world import BEFORE, World
 DARK = {**BEFORE, "theme": "dark"}
 
 
-class Undone(Exception):
-    """Raised to roll back."""
-
-
 def undone(work: Any) -> Any:
     """Do it in a transaction that is rolled back."""
-    result = None
-    try:
-        with transaction.atomic():
-            result = work()
-            raise Undone
-    except Undone:
-        return result
+    with transaction.atomic():
+        result = work()
+        transaction.set_rollback(True)
+    return result
 
 
 @operation
@@ -221,88 +214,6 @@ def a_document_written_elsewhere_in_a_transaction(w: World) -> Any:
         found.preferences["more"] = 1
         found.save()
     return found
-
-
-@raising(TransactionManagementError)
-def lock_outside_of_a_transaction(w: World) -> Any:
-    w.add()
-    list(w.user.objects.select_for_update())
-
-
-@operation
-def lock_and_change(w: World) -> Any:
-    key = w.add()
-    with transaction.atomic():
-        user = w.user.objects.select_for_update().get(pk=key)
-        user.preferences["theme"] = "dark"
-        user.save()
-    return user
-
-
-@operation
-def lock_in_every_way(w: World) -> Any:
-    w.add_many({"n": 1}, {"n": 2})
-    users = w.user.objects.order_by("pk")
-    with transaction.atomic():
-        return [
-            list(users.select_for_update(of=("self",))),
-            list(users.select_for_update(no_key=True)),
-            list(users.select_for_update(nowait=True).filter(preferences__n=1)),
-            list(users.select_for_update(skip_locked=True).values("preferences")),
-            list(users.select_for_update().only("preferences")[:1]),
-            users.select_for_update().count(),
-            users.select_for_update().filter(preferences__n=2).exists(),
-        ]
-
-
-@operation
-def lock_with_related_rows(w: World) -> Any:
-    w.note.objects.create(user_id=w.add())
-    with transaction.atomic():
-        notes = w.note.objects.select_related("user").select_for_update(of=("self",))
-        return [note.user for note in notes]
-
-
-@raising(OperationalError)
-def lock_a_row_that_is_locked(w: World) -> Any:
-    key = w.add()
-
-    def lock() -> Any:
-        with transaction.atomic():
-            return w.user.objects.select_for_update(nowait=True).get(pk=key)
-
-    with transaction.atomic():
-        w.user.objects.select_for_update().get(pk=key)
-        w.elsewhere(lock)
-
-
-@operation
-def skip_a_row_that_is_locked(w: World) -> Any:
-    first, _ = w.add_many({"n": 1}, {"n": 2})
-
-    def rest() -> Any:
-        with transaction.atomic():
-            users = w.user.objects.select_for_update(skip_locked=True)
-            return [user.preferences for user in users]
-
-    with transaction.atomic():
-        w.user.objects.select_for_update().get(pk=first)
-        return w.elsewhere(rest)
-
-
-@operation
-def a_save_holds_the_row(w: World) -> Any:
-    key = w.add()
-
-    def free() -> int:
-        with transaction.atomic():
-            return len(w.user.objects.select_for_update(skip_locked=True).values("pk"))
-
-    user = w.user.objects.get(pk=key)
-    with transaction.atomic():
-        user.save(update_fields=["preferences"])
-        held = w.elsewhere(free)
-    return held, free()
 
 
 @operation
