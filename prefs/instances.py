@@ -71,7 +71,7 @@ def remember(instance: models.Model, text: str, key: Any, alias: str) -> None:
     values = instance.__dict__
     values[TEXT], values[KEY] = text, key
     connection = connections[alias]
-    if connection.in_atomic_block:
+    if not connection.autocommit:
         values[WITHIN] = _Transaction(connection.run_on_commit)
     else:
         values.pop(WITHIN, None)

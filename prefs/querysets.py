@@ -167,7 +167,7 @@ class PreferencesQuerySet(models.QuerySet[User]):
             if instances.is_expression(value):
                 instances.forget(user)
             else:
-                key = pk.to_python(getattr(user, pk.attname))
+                key = pk.get_prep_value(getattr(user, pk.attname))
                 instances.remember(user, instances.text_of(field, value), key, self.db)
 
     def bulk_update(

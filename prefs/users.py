@@ -117,7 +117,7 @@ class HasPreferences(models.Model):
         others = [each for each in values if each is not ours[0]]
         rest = (update_fields, forced_update, *returning)
         returned = bool(returning) and _without(field, returning[0])
-        key = field.model._meta.pk.to_python(pk_val)
+        key = field.model._meta.pk.get_prep_value(pk_val)
         updated: Any
         if instances.is_expression(value):
             updated = self._update_to(field, value, (base_qs, using, pk_val, others, *rest))
@@ -201,7 +201,7 @@ class HasPreferences(models.Model):
         pk = field.model._meta.pk
         if results and pk in returning_fields:
             return results[0][list(returning_fields).index(pk)]
-        return pk.to_python(getattr(self, pk.attname))
+        return pk.get_prep_value(getattr(self, pk.attname))
 
 
 # A user model that says nothing of its Meta takes that of its other base.
