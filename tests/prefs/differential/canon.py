@@ -85,4 +85,4 @@ def parts(expected: Any, got: Any, path: str = "") -> Iterator[tuple[str, Any, A
 
 
 def _sequences(*values: Any) -> bool:
-    return all(isinstance(value, list | tuple) for value in values)
+    return all(isinstance(value, list) for value in values)

@@ -121,7 +121,10 @@ class Family:
             "Tracked", user, proxy=True, tracker=FieldTracker(["preferences", "first_name"])
         )
         self.recorded = self._made(
-            "Recorded", user, proxy=True, history=HistoricalRecords(app="differential")
+            "Recorded",
+            user,
+            proxy=True,
+            history=HistoricalRecords(app="differential", user_model=user),
         )
         self.history = self.recorded.history.model
 

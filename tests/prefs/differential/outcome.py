@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.prefs.differential.canon import as_text, canon, neutral, parts
 from tests.prefs.differential.operations import Operation
+from tests.prefs.differential.statements import counted
 from tests.prefs.differential.world import World
 
 _SIGNALS = {
@@ -22,7 +24,6 @@ _SIGNALS = {
     for name in ("pre_save", "post_save", "pre_delete", "post_delete", "m2m_changed")
 }
 _TOLD = ("created", "update_fields", "raw", "action", "pk_set", "reverse")
-_CONTROL = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "ROLLBACK")
 
 
 @dataclass(kw_only=True)
@@ -35,9 +36,10 @@ class Outcome:
     line: int | None = None
     signals: list[Any] = field(default_factory=list)
     documents: dict[int, str | None] = field(default_factory=dict)
-    rows: dict[str, list[Any]] = field(default_factory=dict)
+    rows: dict[str, Any] = field(default_factory=dict)
     parted: list[int] = field(default_factory=list)
-    statements: list[str] = field(default_factory=list)
+    # How many were sent, by kind.
+    statements: Counter[str] = field(default_factory=Counter)
 
 
 def run(world: World, operation: Operation) -> Outcome:
@@ -50,9 +52,7 @@ def run(world: World, operation: Operation) -> Outcome:
             outcome.result = canon(operation.work(world))
         except Exception as error:  # noqa: BLE001  # whatever it is, it is compared
             outcome.error, outcome.line = error, _line(error.__traceback__, operation)
-    # A statement whose parameters could not be adapted has no text.
-    sent = [query["sql"] or "" for query in captured]
-    outcome.statements = [sql for sql in sent if not sql.startswith(_CONTROL)]
+    outcome.statements = counted(query["sql"] for query in captured)
     assert not connection.in_atomic_block, "the operation left a transaction open"
     outcome.documents, outcome.rows = world.documents(), world.rows()
     outcome.parted = world.parted()
@@ -119,11 +119,15 @@ def differences(plain: Outcome, ours: Outcome) -> dict[str, tuple[str, str]]:
         if aspect == "result" and "error" in found:
             continue
         for path, *both in parts(getattr(plain, aspect), getattr(ours, aspect)):
-            expected, got = map(str, both)
+            expected, got = (each if isinstance(each, str) else _shown(each) for each in both)
             found[f"{aspect}{'' if path.startswith('[') else '.'}{path}"] = expected, got
     if ours.parted:
         found["stores"] = "the same", f"differ for {ours.parted}"
     return found
+
+
+def _shown(value: Any) -> str:
+    return "a row" if isinstance(value, dict) and "id" in value else str(value)
 
 
 def _named(error: BaseException | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.prefs.differential import statements
 from tests.prefs.differential.conftest import Expected
 from tests.prefs.differential.meant import meant
 from tests.prefs.differential.operations import everything
@@ -20,7 +21,12 @@ def test_an_operation_cannot_tell_the_two_apart(name: str, expected: Expected, o
         assert plain.error is None, f"with a plain column too: {plain.error!r}"
     else:
         assert isinstance(plain.error, operation.raises)
-    assert differences(plain, run(ours, operation)) == meant(name, ours.place)
+    outcome = run(ours, operation)
+    sent = statements.more(plain.statements, outcome.statements)
+    if statements.RECORDING:
+        statements.record(name, ours.place, sent)
+    assert differences(plain, outcome) == meant(name, ours.place)
+    assert sent == statements.recorded(name, ours.place)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -177,11 +177,11 @@ class World:
         keys = list(self.documents())
         return [row[0] for row in self._seen(copying.difference_of(), {"ids": keys})]
 
-    def rows(self) -> dict[str, list[Any]]:
-        """Every other column of the family's tables that was committed."""
-        found: dict[str, list[Any]] = {role: [] for role in self._tables}
+    def rows(self) -> dict[str, Any]:
+        """Every other column of the family's tables that was committed, by role and place."""
+        found: dict[str, dict[str, Any]] = {role: {} for role in self._tables}
         for role, row in self._seen(self._look):
-            found[role].append(canon(row))
+            found[role][str(row.get("id", len(found[role])))] = canon(row)
         return found
 
     @cached_property
