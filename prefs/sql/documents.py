@@ -134,13 +134,16 @@ def reading_document() -> str:
 def reading_locked_document() -> str:
     """What `locked_text_of` calls does."""
     n = names()
+    lock = f"PERFORM FROM {n.users} u WHERE u.{n.key} = $1 FOR %s OF u%s;"
     locks = "\n  ELSIF ".join(
-        f"""$2 = {literal(strength + waits)} THEN
-    PERFORM FROM {n.users} u WHERE u.{n.key} = $1 FOR {strength} OF u{waits};"""
-        for strength in ("UPDATE", "NO KEY UPDATE")
-        for waits in ("", " NOWAIT", " SKIP LOCKED")
+        f"$2 = {literal(strength + waits)} THEN\n    {lock % (strength, waits)}"
+        for strength in ("NO KEY UPDATE", "UPDATE")
+        for waits in (" SKIP LOCKED", " NOWAIT", "")
+        if strength + waits != "UPDATE"
     )
     return f"""  IF {locks}
+  ELSE
+    {lock % ("UPDATE", "")}
   END IF;
   IF NOT FOUND AND $1 IS NOT NULL THEN
     RETURN '';
