@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from django.db import models
@@ -24,6 +25,8 @@ _NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"20(2[5-9]|3\d)-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?"), "<now>"),
     (re.compile(r"datetime\.datetime\(20(2[5-9]|3\d)[^)]*\)"), "<now>"),
 )
+
+ABSENT = "absent"
 
 
 def neutral(text: str) -> str:
@@ -75,14 +78,10 @@ def parts(expected: Any, got: Any, path: str = "") -> Iterator[tuple[str, Any, A
     """Where two such values differ: (path, the one, the other)."""
     if isinstance(expected, dict) and isinstance(got, dict):
         for key in [*expected, *(key for key in got if key not in expected)]:
-            inner = f"{path}.{key}" if path else str(key)
-            yield from parts(expected.get(key, "absent"), got.get(key, "absent"), inner)
-    elif _sequences(expected, got) and len(expected) == len(got):
-        for place, pair in enumerate(zip(expected, got, strict=True)):
-            yield from parts(*pair, f"{path}[{place}]")
+            both = expected.get(key, ABSENT), got.get(key, ABSENT)
+            yield from parts(*both, f"{path}.{key}" if path else str(key))
+    elif isinstance(expected, list) and isinstance(got, list):
+        for place, both in enumerate(zip_longest(expected, got, fillvalue=ABSENT)):
+            yield from parts(*both, f"{path}[{place}]")
     elif expected != got:
         yield path, expected, got
-
-
-def _sequences(*values: Any) -> bool:
-    return all(isinstance(value, list) for value in values)

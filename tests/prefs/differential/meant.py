@@ -80,7 +80,7 @@ MEANT: dict[str, list[Meant]] = {
             what={
                 "error": ("none", "UnknownInsertions"),
                 "documents.1003": (_DARK, "absent"),
-                "rows.user.1003": ("a row", "absent"),
+                "rows.user.1003": ("there", "absent"),
             },
         )
     ],
@@ -118,6 +118,19 @@ MEANT: dict[str, list[Meant]] = {
             because=_ISOLATION,
             what={"error": ("OperationalError", "UnsupportedIsolation")},
             places=(*_TABLES, *_DROPPED),
+        )
+    ],
+    "a_plain_queryset_creates_in_bulk": [
+        Meant(
+            because="A3: once the column is dropped, a manager that we do not know is refused",
+            what={
+                "error": ("none", "ProgrammingError"),
+                "documents.1001": (_DARK, "absent"),
+                "documents.1002": ("{}", "absent"),
+                "rows.user.1001": ("there", "absent"),
+                "rows.user.1002": ("there", "absent"),
+            },
+            places=_DROPPED,
         )
     ],
     "a_plain_queryset_updates": [

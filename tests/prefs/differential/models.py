@@ -29,8 +29,8 @@ class PlainUser(AbstractUser):
     """The user model as the release before has it."""
 
     preferences = models.JSONField(default=dict, blank=True, null=True)
-    groups = models.ManyToManyField(Group, blank=True, related_name="+")
-    user_permissions = models.ManyToManyField(Permission, blank=True, related_name="+")
+    groups: Any = models.ManyToManyField(Group, blank=True, related_name="+")
+    user_permissions: Any = models.ManyToManyField(Permission, blank=True, related_name="+")
 
     objects = UserManager()
 
@@ -133,7 +133,8 @@ class Family:
         if attributes.pop("abstract", False):
             meta = {"app_label": "differential", "abstract": True}
         attributes |= {"__module__": __name__, "Meta": type("Meta", (), meta)}
-        made = type(models.Model)(self.prefix + name, bases or (models.Model,), attributes)
+        make: Any = type(models.Model)
+        made = make(self.prefix + name, bases or (models.Model,), attributes)
         globals()[made.__name__] = made
         return made
 

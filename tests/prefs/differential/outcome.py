@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import signals
 from django.test.utils import CaptureQueriesContext
 
-from tests.prefs.differential.canon import as_text, canon, neutral, parts
+from tests.prefs.differential.canon import ABSENT, as_text, canon, neutral, parts
 from tests.prefs.differential.operations import Operation
 from tests.prefs.differential.statements import counted
 from tests.prefs.differential.world import World
@@ -119,15 +119,13 @@ def differences(plain: Outcome, ours: Outcome) -> dict[str, tuple[str, str]]:
         if aspect == "result" and "error" in found:
             continue
         for path, *both in parts(getattr(plain, aspect), getattr(ours, aspect)):
-            expected, got = (each if isinstance(each, str) else _shown(each) for each in both)
+            expected, got = (
+                "there" if ABSENT in both and isinstance(each, dict) else str(each) for each in both
+            )
             found[f"{aspect}{'' if path.startswith('[') else '.'}{path}"] = expected, got
     if ours.parted:
         found["stores"] = "the same", f"differ for {ours.parted}"
     return found
-
-
-def _shown(value: Any) -> str:
-    return "a row" if isinstance(value, dict) and "id" in value else str(value)
 
 
 def _named(error: BaseException | None) -> str:

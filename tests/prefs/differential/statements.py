@@ -33,7 +33,7 @@ KINDS: dict[str, tuple[str, str]] = {
         "the users whose documents change are found and locked first, in key order (rule 7)",
     ),
     "read": (
-        r'SELECT \* FROM "?\w*"?\."prefs_read"|.*"prefs_document"',
+        r'SELECT \* FROM "\w+"\."prefs_read"',
         "a document by itself: compared after a rollback (rule 6), loaded after raw() (rule 11)",
     ),
     "value": (

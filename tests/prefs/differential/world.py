@@ -163,7 +163,7 @@ class World:
                 f" LEFT JOIN {NOTIFICATION_TABLE} n ON n.user_id = u.id{chosen}"
             )
         found = self._seen(statement, {"keys": None if keys is None else list(keys)})
-        return dict(found)  # type: ignore[arg-type]
+        return dict(found)
 
     def _seen(self, statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         """What the other session gets."""

@@ -15,7 +15,7 @@ from tests.prefs.differential.world import BEFORE, World
 UNSTORABLE = ("NaN", "1e999", '"\\ud800"', '"\\u0000"', "[" * 100_000, "9" * 5000)
 
 
-def admin_of(w: World, **attributes: Any) -> ModelAdmin[Any]:
+def admin_of(w: World, **attributes: Any) -> Any:
     """Pages for users, with the usual classes."""
     options = {"fields": ["username", "preferences"], "log_change": _unlogged, **attributes}
     return type("Users", (ModelAdmin,), options)(w.user, AdminSite())
@@ -38,7 +38,7 @@ def request_of(data: dict[str, str] | None = None, **query: str) -> Any:
 @operation
 def the_admin_shows_a_user(w: World) -> Any:
     page = admin_of(w).change_view(request_of(), str(w.add()))
-    form = page.context_data["adminform"].form  # type: ignore[attr-defined]
+    form = page.context_data["adminform"].form
     return page.status_code, form.initial, str(form["preferences"])
 
 
@@ -72,9 +72,7 @@ def the_admin_searches_documents(w: World) -> Any:
 def the_admin_filters_by_a_key(w: World) -> Any:
     w.add_many({"theme": "light"}, {"theme": "dark"})
     admin = admin_of(w, list_filter=["is_staff"], ordering=["pk"])
-    admin.get_queryset = (  # type: ignore[method-assign]
-        lambda request: w.user.objects.filter(preferences__theme="dark")
-    )
+    admin.get_queryset = lambda request: w.user.objects.filter(preferences__theme="dark")
     return list(admin.get_changelist_instance(request_of(is_staff__exact="0")).result_list)
 
 
@@ -83,7 +81,7 @@ def the_admin_has_the_field_read_only(w: World) -> Any:
     page = admin_of(w, readonly_fields=["preferences"]).change_view(
         request_of(), str(w.add(BEFORE))
     )
-    shown = page.context_data["adminform"]  # type: ignore[attr-defined]
+    shown = page.context_data["adminform"]
     return [
         field.contents() for group in shown for line in group for field in line if field.is_readonly
     ]

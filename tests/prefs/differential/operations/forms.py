@@ -158,13 +158,13 @@ def an_inline_form_set(w: World) -> Any:
 def a_choice_of_users(w: World) -> Any:
     key = w.add({"theme": "dark"})
     w.add()
-    field = forms.ModelChoiceField(w.user.objects.filter(preferences__theme="dark"))
+    field: Any = forms.ModelChoiceField(w.user.objects.filter(preferences__theme="dark"))
     return [label for _, label in field.choices], field.clean(str(key))
 
 
 @operation
 def the_forms_of_the_auth_app(w: World) -> Any:
-    class Form(UserChangeForm):
+    class Form(UserChangeForm):  # type: ignore[type-arg]  # generic for mypy alone
         class Meta:
             model = w.user
             fields = ["username", "preferences"]

@@ -155,7 +155,8 @@ def full_clean_of_a_good_user(w: World) -> Any:
 
 @operation
 def full_clean_of_many_documents(w: World) -> Any:
-    for document in (None, {}, [], "", 0, False, {"theme": 7}):
+    documents: tuple[Any, ...] = (None, {}, [], "", 0, False, {"theme": 7})
+    for document in documents:
         valid(w, document).full_clean()
 
 
