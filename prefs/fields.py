@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.expressions import Col
+from django.forms.fields import InvalidJSONInput
 
 from prefs import codec
 from prefs.sql.documents import document_of, document_text_of, locked_text_of, text_of_few

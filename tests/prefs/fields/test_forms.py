@@ -237,3 +237,23 @@ def test_the_admin_adds_and_deletes_users(place: Place, browser: Client) -> None
     response = browser.post(f"/admin/accounts/user/{user.pk}/delete/", {"post": "yes"})
     assert response.status_code == 302
     assert not User.objects.filter(username="new").exists()
+
+
+UNSTORABLE_TEXTS = {
+    "not a number": "NaN",
+    "too large": "1e999",
+    "a surrogate": '"\\ud800"',
+    "NUL": '"\\u0000"',
+    "too deep": "[" * 100_000,
+    "too many digits": "9" * 5_000,
+    "no JSON": "{",
+}
+
+
+@pytest.mark.parametrize("name", UNSTORABLE_TEXTS)
+def test_a_form_says_at_its_field_what_cannot_be_stored(name: str) -> None:
+    """Case A20: it was valid, and saving it failed; or RecursionError."""
+    form = UserForm({"username": "new", "preferences": UNSTORABLE_TEXTS[name]})
+    assert not form.is_valid()
+    assert list(form.errors) == ["preferences"]
+    assert form.as_p()

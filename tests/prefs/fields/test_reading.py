@@ -106,12 +106,30 @@ def test_reading_again_sends_nothing(place: Place) -> None:
 
 
 def test_what_python_cannot_decode_fails_that_user_alone(place: Place) -> None:
+    """Case A19: neither a list nor a login fails, and all but the document can be saved."""
     digits, plain = stores.insert_users(place, ['{"n": ' + "9" * 6000 + "}", '{"a": 1}'])
     users = {user.pk: user for user in User.objects.all()}
     assert users[plain].preferences == {"a": 1}
+    user = users[digits]
     for _ in range(2):
         with pytest.raises(UndecodableDocument, match=f"user {digits} is stored whole"):
-            _ = users[digits].preferences
+            _ = user.preferences
+    log_entries([digits])
+    assert LogEntry.objects.select_related("user").get().user == user
+    user.refresh_from_db()
+    user.first_name = "Ada"
+    user.save()
+    before = UserPreferences.objects.document_text(digits)
+    User.objects.update_or_create(pk=digits, defaults={"last_name": "L."})
+    again = User.objects.select_for_update().get(pk=digits)
+    assert (again.first_name, again.last_name) == ("Ada", "L.")
+    assert UserPreferences.objects.document_text(digits) == before
+    with pytest.raises(UndecodableDocument):
+        again.refresh_from_db(fields=["preferences"])
+    # A copy of it would be another document.
+    again.pk, again.username, again._state.adding = None, "copy", True
+    with pytest.raises(ValueError, match="no primary key"):
+        again.save()
 
 
 @pytest.mark.slow
