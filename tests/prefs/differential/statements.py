@@ -34,13 +34,17 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "read": (
         r'SELECT \* FROM "\w+"\."prefs_read"',
-        "a document by itself: compared after a rollback (rule 6), loaded after raw() (rule 11)",
+        "a document by itself: compared after a rollback (rule 6), or to say why it is not read",
     ),
     "value": (
         r"SELECT .*_prefs_text",
         "an expression is evaluated to a document under the lock, then stored like any",
     ),
-    "other": (r"", "of Django's own; fewer where nothing but the document changed"),
+    "other": (
+        r"",
+        "of Django's own: an UPDATE less where only the document changed; a SELECT more where rows"
+        " are found by documents, then locked and asked again (rule 7), or after raw() (rule 11)",
+    ),
 }
 _CONTROL = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "ROLLBACK")
 # Other tables that only the site's own users are referred from.
