@@ -173,6 +173,13 @@ class DocumentFormField(forms.JSONField):
             ) from error
         return document
 
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """What a form that is not valid shows again: the text that came, if it is no document."""
+        try:
+            return super().bound_data(data, initial)
+        except (RecursionError, ValueError):
+            return InvalidJSONInput(data)
+
 
 def is_owner(model: type[models.Model]) -> bool:
     """Whether the documents of this model are those we store; also of a model of migrations."""

@@ -153,7 +153,7 @@ def apply(changes: dict[Any, str], alias: str) -> None:
     Takes their row locks in key order, chunk by chunk, in the transaction that is open. Raises
     UnstorableDocument.
     """
-    for keys in chunks(changes):
+    for keys in chunks(sorted(changes)):
         try:
             stored = preferences(alias).change_texts(
                 {key: changes[key] for key in keys}, savepoint=False

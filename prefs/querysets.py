@@ -32,41 +32,53 @@ class PreferencesQuerySet(models.QuerySet[User]):
     def update(self, **values: Any) -> int:
         """Update the rows, and the document of each of them; how many there are.
 
-        With a document: chunk by chunk in key order, under the users' row locks, in one
+        With a document, or by one: chunk by chunk in key order, under the users' row locks, in one
         transaction; an expression is evaluated under the lock.
         """
         field = document_field(self.model)
-        if NAME not in values or field is None:
+        if field is None or not (NAME in values or self._updates_by_documents(values)):
             return super().update(**values)
         # Of QuerySet.update.
         self._not_support_combined_queries("update")  # type: ignore[attr-defined]
         if self.query.is_sliced:
             raise TypeError("Cannot update a query once a slice has been taken.")
-        document = values.pop(NAME)
-        if not instances.is_expression(document):
-            instances.text_of(field, document)
+        if NAME in values and not instances.is_expression(values[NAME]):
+            instances.text_of(field, values[NAME])
         self._for_write = True
         rows = 0
         with transaction.atomic(using=self.db, savepoint=False):
             for keys in self._locked_keys(field):
-                rows += self._update_some(field, keys, document, values)
+                rows += self._update_some(field, keys, dict(values))
         self._result_cache = None
         return rows
 
     update.alters_data = True  # type: ignore[attr-defined]
 
-    def _update_some(
-        self, field: PreferencesField, keys: list[Any], document: Any, values: Mapping[str, Any]
-    ) -> int:
-        users = self._of(field, keys)
-        if instances.is_expression(document):
-            changes = instances.evaluated(users, _key_of(field), document)
-        else:
-            text = "[]" if document is None else f"[{instances.text_of(field, document)}]"
-            changes = dict.fromkeys(keys, text)
+    def _updates_by_documents(self, values: Mapping[str, Any]) -> bool:
+        """Whether rows are chosen, or other fields made, by documents.
+
+        After waiting for a lock PostgreSQL looks at the locked row anew and at nothing else.
+        """
+        made = [
+            value.resolve_expression(self.query.chain(), allow_joins=True)
+            for value in values.values()
+            if instances.is_expression(value)
+        ]
+        return _names_documents(self.query) or _among(made)
+
+    def _update_some(self, field: PreferencesField, keys: list[Any], values: dict[str, Any]) -> int:
+        """Update users that are locked."""
+        users, changes = self._of(field, keys), {}
+        if NAME in values:
+            document = values.pop(NAME)
+            if instances.is_expression(document):
+                changes = instances.evaluated(users, _key_of(field), document)
+            else:
+                text = "[]" if document is None else f"[{instances.text_of(field, document)}]"
+                changes = dict.fromkeys(keys, text)
         # These may be made of documents as they were.
         if values:
-            users.update(**values)
+            super(PreferencesQuerySet, users).update(**values)
         instances.apply(changes, self.db)
         return len(keys)
 
@@ -211,6 +223,20 @@ class PreferencesQuerySet(models.QuerySet[User]):
                 changes[key] = change
         return changes, values
 
+    def _raw_delete(self, using: str | None) -> Any:
+        """Delete the rows at once; where they are chosen by documents, under their locks."""
+        field = document_field(self.model)
+        if field is None or not _names_documents(self.query):
+            return super()._raw_delete(using)
+        rows, chosen = 0, self.using(using)
+        with transaction.atomic(using=using, savepoint=False):
+            for keys in chosen._locked_keys(field):  # noqa: SLF001  # a copy of itself
+                found: Any = chosen.model._base_manager.using(using).filter(pk__in=keys)
+                rows += found._raw_delete(using) or 0  # noqa: SLF001  # names none any more
+        return rows
+
+    _raw_delete.alters_data = True  # type: ignore[attr-defined]
+
     def _insert(self, objs: Any, fields: Any, *args: Any, **options: Any) -> Any:
         """Insert rows without our field: the column may be gone, and has its default."""
         others = [each for each in fields if not isinstance(each, PreferencesField)]
@@ -313,7 +339,11 @@ def _refuse(*, ignored: bool) -> None:
 
 def _names_documents(query: Any) -> bool:
     """Whether documents are named but for loading instances, which read them under the lock."""
-    parts = (*query.select, *query.annotation_select.values(), *query.where.leaves())
+    return _among((*query.select, *query.annotation_select.values(), *query.where.leaves()))
+
+
+def _among(parts: Iterable[Any]) -> bool:
+    """Whether a document is somewhere in these expressions."""
     return any(
         isinstance(node, DocumentCol)
         for part in parts

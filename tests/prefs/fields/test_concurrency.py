@@ -158,6 +158,39 @@ def test_an_update_waits_and_chooses_by_what_is_there_then(place: Place) -> None
     assert [stored(place, key) for key in (first, second)] == [exactly({"n": 5}), exactly({"n": 1})]
 
 
+BY_DOCUMENT: dict[str, Callable[[Any], Any]] = {
+    "another field": lambda users: users.filter(preferences__theme="light").update(first_name="A"),
+    "a document": lambda users: users.filter(preferences__theme="light").update(preferences={}),
+    "a deletion": lambda users: users.filter(preferences__theme="light")._raw_delete("default"),
+}
+
+
+@pytest.mark.parametrize("name", BY_DOCUMENT)
+def test_rows_that_are_chosen_by_documents_are_chosen_after_the_wait(
+    place: Place, name: str
+) -> None:
+    user = add(place)
+    with second_session() as session:
+        with transaction.atomic():
+            UserPreferences.objects.merge(user.pk, {"theme": "dark"})
+            other = session.start(lambda: BY_DOCUMENT[name](USERS))
+            assert waits_behind_us(session, other)
+        assert other.result(PATIENCE) == 0
+    assert USERS.get().preferences["theme"] == "dark"
+    assert USERS.get().first_name == ""
+
+
+def test_a_field_that_is_made_of_a_document_is_made_after_the_wait(place: Place) -> None:
+    user = add(place)
+    with second_session() as session:
+        with transaction.atomic():
+            UserPreferences.objects.merge(user.pk, {"theme": "dark"})
+            other = session.start(lambda: USERS.update(first_name=KT("preferences__theme")))
+            assert waits_behind_us(session, other)
+        assert other.result(PATIENCE) == 1
+    assert USERS.get().first_name == "dark"
+
+
 def test_updates_and_saves_of_several_users_do_not_deadlock(place: Place) -> None:
     ids = add_many(place, 4)
     with second_session() as session:

@@ -61,7 +61,7 @@ def test_a_related_manager_stores_documents(place: Place) -> None:
 def test_an_unknown_queryset_inserts_where_there_is_a_column(place: Place) -> None:
     """Case A3."""
     users = [User(username=name, preferences={"q": 1}) for name in ("one", "two")]
-    unknown = models.QuerySet(User)
+    unknown: Any = models.QuerySet(User)
     if place in COLUMNLESS:
         with pytest.raises(DatabaseError, match="preferences"), transaction.atomic():
             unknown.bulk_create(users)
@@ -75,7 +75,7 @@ def test_an_unknown_queryset_updates_where_the_column_is_written_or_is_refused(
 ) -> None:
     """Case A3."""
     user = add(place)
-    unknown = models.QuerySet(User)
+    unknown: Any = models.QuerySet(User)
     if not place.route.writes_blob:
         with pytest.raises(DatabaseError, match="preferences"), transaction.atomic():
             unknown.update(preferences={"q": 1})
@@ -107,5 +107,5 @@ def test_makemigrations_sees_the_managers_that_there_were() -> None:
     after.add_model(ModelState.from_model(User))
     assert state.managers == after.models["accounts", "user"].managers
     assert after.models["accounts", "user"].managers == state.managers
-    detector = MigrationAutodetector(before, after)
+    detector: Any = MigrationAutodetector(before, after)
     assert detector._detect_changes() == {}

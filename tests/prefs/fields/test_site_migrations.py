@@ -45,9 +45,10 @@ def current_state() -> ProjectState:
 
 def of_site(*operations: Operation) -> Migration:
     """A migration of the site's."""
-    migration = Migration("0009_later", "accounts")
+    migration: Any = Migration("0009_later", "accounts")
     migration.operations = list(operations)
-    return migration
+    found: Migration = migration
+    return found
 
 
 def sql_of(operation: Operation) -> list[str]:
@@ -57,8 +58,8 @@ def sql_of(operation: Operation) -> list[str]:
     operation.state_forwards("accounts", after)
     with connection.schema_editor(collect_sql=True, atomic=False) as editor:
         operation.database_forwards("accounts", editor, before, after)
-    assert editor.collected_sql is not None
-    return editor.collected_sql
+    collected: list[str] = editor.collected_sql
+    return collected
 
 
 def test_to_remove_the_field_makes_no_sql() -> None:
@@ -110,7 +111,7 @@ def test_other_plans_are_let_through(in_route: EnterRoute) -> None:
         migrations.DeleteModel("Profile"),
     ]
     refuse_to_touch_the_field([(of_site(*others), False)], "default")
-    elsewhere = Migration("0002", "shop")
+    elsewhere: Any = Migration("0002", "shop")
     elsewhere.operations = [migrations.RemoveField("user", "preferences")]
     refuse_to_touch_the_field([(elsewhere, False)], "default")
     # After the drop the code may lose the field, too.
@@ -123,7 +124,8 @@ def test_code_that_loses_the_field_too_early_is_told_by_migrate() -> None:
     before = current_state()
     after = before.clone()
     del after.models["accounts", "user"].fields["preferences"]
-    changes = MigrationAutodetector(before, after)._detect_changes()
+    detector: Any = MigrationAutodetector(before, after)
+    changes = detector._detect_changes()
     [migration] = changes["accounts"]
     with pytest.raises(CommandError, match="Remove field preferences from user"):
         refuse_to_touch_the_field([(migration, False)], "default")
