@@ -48,8 +48,10 @@ class HasPreferences(models.Model):
             del row[place]
             field_names = [name for name in field_names if name != NAME]
         user = super().from_db(db, field_names, row, **options)
-        if text is not None:
-            instances.remember(user, text, getattr(user, loading.key), db or DEFAULT_DB_ALIAS)
+        # A child's link to its parent may be deferred; then saving replaces the document.
+        key = user.__dict__.get(loading.key)
+        if text is not None and key is not None:
+            instances.remember(user, text, key, db or DEFAULT_DB_ALIAS)
         return user
 
     def refresh_from_db(

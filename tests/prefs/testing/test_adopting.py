@@ -256,7 +256,7 @@ def test_its_own_tests_pass_in_every_state_and_on_the_way_back(site: Site) -> No
             site.manage(*step)
         site.tests_pass()
     # And the site gives it up again.
-    site.add("shop/settings.py", "\nPREFS_FORGET = ['audit', 'archive']\n")
+    site.environ["PREFS_FORGET"] = "audit,archive"
     site.manage("migrate", "prefs", "zero")
     (site.folder / "accounts" / "models.py").write_text(MODELS)
     site.edit("shop/settings.py", ('INSTALLED_APPS += ["waffle", "prefs"]', ""))
