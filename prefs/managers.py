@@ -127,7 +127,7 @@ class UserPreferencesManager(_RowManager):
             transaction.atomic(using=alias, savepoint=savepoint),
             connections[alias].cursor() as cursor,
         ):
-            locked = lock_users(cursor, keys)
+            locked = lock_users(cursor, keys, rows=False)
             if locked is None:
                 return {}
             cursor.execute(change(locked[0]), {"users": keys, "changes": texts})
@@ -218,18 +218,20 @@ def _storing(user_ids: Sequence[Any]) -> Iterator[None]:
         raise
 
 
-def lock_users(cursor: Any, keys: Sequence[Any]) -> tuple[Route, list[Any]] | None:
+def lock_users(
+    cursor: Any, keys: Sequence[Any], *, rows: bool = True
+) -> tuple[Route, list[Any]] | None:
     """Lock the rows of users in key order: the route, and the keys of those there are.
 
-    In `TABLES` their typed rows, too, which raw SQL may write without the users' locks. None
-    where there is none of them. Raises UnsupportedIsolation and MissingSwitch.
+    In `TABLES` and with `rows` their typed rows, too, which raw SQL may write without the users'
+    locks. None where there is none of them. Raises UnsupportedIsolation and MissingSwitch.
     """
     cursor.execute(copying.lock_users(), {"ids": list(keys)})
-    rows = cursor.fetchall()
-    if not rows:
+    users = cursor.fetchall()
+    if not users:
         return None
-    route, found = _route(*rows[0][1:]), [row[0] for row in rows]
-    if route is Route.TABLES:
+    route, found = _route(*users[0][1:]), [user[0] for user in users]
+    if rows and route is Route.TABLES:
         for table in (USER_TABLE, NOTIFICATION_TABLE):
             cursor.execute(writes.lock_rows(table), {"ids": found})
     return route, found

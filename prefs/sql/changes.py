@@ -17,9 +17,25 @@ from prefs.sql.names import names, qualified
 from prefs.sql.writes import marked
 
 
+def changer(route: Route) -> str:
+    """The name of the function that changes documents on this route."""
+    return f"prefs_change_{route.name.lower()}"
+
+
 @cache
 def change(route: Route) -> str:
     """Apply `changes` (JSON texts) to the locked `users`: (user id, text of the document).
+
+    In `TABLES` it locks their typed rows first, which raw SQL may write without the users' locks.
+    """
+    key = names().key_type
+    return f"""SELECT * FROM {qualified(changer(route))}(
+      %(users)s::{key}[], %(changes)s::text[])"""
+
+
+@cache
+def changing(route: Route) -> str:
+    """The statement that `change` stands for.
 
     The text is what this statement stored, also where a BEFORE trigger of the site's altered the
     blob. Raises where such a trigger kept it from being stored; or, where the tables are the

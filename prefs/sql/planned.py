@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.routing import Route
-from prefs.sql import copying, documents, writes
+from prefs.sql import changes, copying, documents, writes
 from prefs.sql.expressions import same
 from prefs.sql.functions import DOCUMENT_TEXT, NOT_STORED
 from prefs.sql.names import names, qualified
@@ -79,6 +79,8 @@ def _functions() -> dict[str, _Function]:
         ),
     }
     for route in Route:
+        changed = _Function(f"{key}[], text[]", f"TABLE (key {key}, body text)", _changing(route))
+        found[changes.changer(route)] = changed
         for incoming in (writes.REPLACE, writes.MERGE):
             body = _writing(route, incoming)
             function = _Function(f"{key}, text, text[], integer", written, body)
@@ -107,11 +109,16 @@ def _writing(route: Route, incoming: str) -> str:
     return "\n  IF FOUND THEN RETURN; END IF;\n".join(queries)
 
 
-def _locking_rows() -> str:
+def _locking_rows(users: str = "ARRAY[$1]") -> str:
     locks = (numbered(writes.lock_rows(table), "ids") for table in (USER_TABLE, NOTIFICATION_TABLE))
     return "".join(
-        f"  PERFORM {lock.removeprefix('SELECT ').replace('$1', 'ARRAY[$1]')};\n" for lock in locks
+        f"  PERFORM {lock.removeprefix('SELECT ').replace('$1', users)};\n" for lock in locks
     )
+
+
+def _changing(route: Route) -> str:
+    query = _query(changes.changing(route), "users", "changes")
+    return _locking_rows("$1") + query if route is Route.TABLES else query
 
 
 def _answering_what_is_stored(statement: str) -> str:
