@@ -15,7 +15,7 @@ class PrefsConfig(AppConfig):
         """Register checks and receivers, once the models are there."""
         from waffle import get_waffle_switch_model
 
-        from prefs import serializers
+        from prefs import fixtures
         from prefs.checks import (
             mapping_matches_models,
             sessions_are_named,
@@ -33,7 +33,10 @@ class PrefsConfig(AppConfig):
         checks.register(sessions_are_named, checks.Tags.security)
         checks.register(settings_are_right, checks.Tags.database)
         checks.register(installation_is_intact, checks.Tags.database)
+        # First, so that what a fixture has of a switch is not taken for a wish to turn it.
+        pre_save.connect(fixtures.keep_switch, sender=get_waffle_switch_model())
         pre_save.connect(turn_by_protocol, sender=get_waffle_switch_model())
         pre_delete.connect(refuse_deletion, sender=get_waffle_switch_model())
         pre_migrate.connect(refuse_to_touch_the_field, sender=self)
-        serializers.register()
+        for model in self.get_models():
+            pre_save.connect(fixtures.refuse_records, sender=model)

@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 from django.core import serializers
 from django.core.management import call_command
-from django.core.serializers import json as django_json
-from django.test import override_settings
 
 from prefs.codec import UndecodableDocument
 from prefs.models import UserPreferences
-from prefs.serializers import FORMATS, register
 from project.accounts.models import User
 from tests.prefs.fields.people import BEFORE, ODD, add, exactly, stored
 from tests.support import stores
@@ -74,29 +71,3 @@ def test_a_document_that_cannot_be_dumped_is_an_error_and_is_not_left_out(place:
     key = stores.insert_user(place, '{"n": ' + "9" * 6000 + "}")
     with pytest.raises(UndecodableDocument, match=f"user {key}"):
         serializers.serialize("json", User.objects.all())
-
-
-def test_a_serializer_of_the_site_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Django forgets them again when the setting changes back.
-    monkeypatch.setattr("django.core.serializers._serializers", {})
-    with override_settings(SERIALIZATION_MODULES={"json": __name__}):
-        register()
-        assert serializers.get_serializer("json") is Serializer
-        assert deserializer("xml").__module__ == "prefs.serializers.xml_format"
-
-
-def deserializer(name: str) -> Any:
-    return serializers.get_deserializer(name)
-
-
-def test_every_format_of_djangos_is_taken_over() -> None:
-    registered = {deserializer(name).__module__ for name in FILES}
-    assert registered == {f"prefs.serializers.{name}_format" for name in FILES}
-    assert set(FORMATS) == set(serializers.BUILTIN_SERIALIZERS)
-
-
-class Serializer(django_json.Serializer):
-    """A site's own."""
-
-
-Deserializer = django_json.Deserializer
