@@ -23,11 +23,10 @@ KINDS: dict[str, tuple[str, str]] = {
         r'SELECT u\."\w+", \(SELECT w\.active',
         "the stores that are written are those of the route, read with the users' row locks",
     ),
-    "typed": (
-        r"SELECT FROM \S+ r WHERE",
-        "typed rows are locked before a later statement reads them (protocol)",
+    "document": (
+        r'SELECT \* FROM "\w+"\."prefs_change_',
+        "the change of the documents, in the stores of the route",
     ),
-    "document": (r"WITH given AS", "the change of the documents, in the stores of the route"),
     "rows": (
         r"SELECT .* FOR NO KEY UPDATE",
         "the users whose documents change are found and locked first, in key order (rule 7)",
@@ -46,6 +45,7 @@ KINDS: dict[str, tuple[str, str]] = {
         " are found by documents, then locked and asked again (rule 7), or after raw() (rule 11)",
     ),
 }
+_EVERYWHERE = "everywhere"
 _CONTROL = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "ROLLBACK")
 # Other tables that only the site's own users are referred from.
 _ELSEWHERE = re.compile(r'"(django_admin_log|waffle_flag_users)"')
@@ -87,23 +87,32 @@ def record(operation: str, place: Place | None, found: str) -> None:
     assert place is not None
     table = _table()
     table[operation][place.name] = found
-    lines = []
+    written = []
     for name, by_place in sorted(table.items()):
         groups: dict[str, list[str]] = defaultdict(list)
         for each in Place:
             groups[by_place.get(each.name, "")].append(each.name)
         if set(groups) != {""}:
-            parts = (f"{' '.join(names)}: {text or 'none'}" for text, names in groups.items())
-            lines.append(f"{name} | {' | '.join(parts)}\n")
-    _FILE.write_text("".join(lines))
+            parts = (
+                f"{_EVERYWHERE if len(groups) == 1 else ' '.join(names)}: {text or 'none'}"
+                for text, names in groups.items()
+            )
+            written.append(f"{name} | {' | '.join(parts)}\n")
+    _FILE.write_text("".join(written))
+
+
+def lines() -> list[str]:
+    """What is recorded."""
+    return _FILE.read_text().splitlines()
 
 
 def _table() -> dict[str, dict[str, str]]:
     table: dict[str, dict[str, str]] = defaultdict(dict)
-    for line in _FILE.read_text().splitlines():
+    for line in lines():
         name, *parts = line.split(" | ")
         for part in parts:
             places, _, text = part.partition(": ")
-            for place in places.split():
+            everywhere = [place.name for place in Place]
+            for place in everywhere if places == _EVERYWHERE else places.split():
                 table[name][place] = "" if text == "none" else text
     return table

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import DataError, transaction
 
+from tests.prefs.differential import statements
 from tests.prefs.differential.conftest import Expected
 from tests.prefs.differential.meant import MEANT
 from tests.prefs.differential.operations import everything
@@ -96,6 +97,14 @@ def test_stores_that_part_are_noticed(ours: World, expected: Expected) -> None:
 def test_the_list_of_differences_names_operations_and_reasons() -> None:
     assert set(MEANT) <= set(OPERATIONS)
     assert all(each.because for several in MEANT.values() for each in several)
+
+
+def test_each_kind_of_statement_is_sent_by_some_operation() -> None:
+    lines = statements.lines()
+    assert {line.partition(" | ")[0] for line in lines} <= set(OPERATIONS)
+    assert [
+        kind for kind in statements.KINDS if not any(f" {kind} " in line for line in lines)
+    ] == []
 
 
 def test_there_are_operations_enough() -> None:
