@@ -26,8 +26,8 @@ CHUNK = 1_000
 TEXT = "_preferences_text"
 KEY = "_preferences_key"
 WITHIN = "_preferences_within"
-# What a user's document is where nothing was ever written: the database's default.
-_NOTHING = "[{}]"
+# A user's document where nothing was ever written: the database's default.
+NOTHING = "{}"
 
 
 class _Transaction:
@@ -88,10 +88,15 @@ def text_of(field: Any, value: Any) -> str:
     return json.dumps(value, cls=field.encoder)
 
 
-def whole(field: Any, value: Any) -> str | None:
-    """The change that makes a new user's document this value; None where it is that already."""
-    change = "[]" if value is None else f"[{text_of(field, value)}]"
-    return None if change == _NOTHING else change
+def replacing(value: Any, text: str) -> str:
+    """The change that makes any document this value, whose text it is; None is SQL NULL."""
+    return "[]" if value is None else f"[{text}]"
+
+
+def key_of(field: Any, instance: models.Model) -> Any:
+    """The owner's key: of a child of the user model (MTI) that may be another than its `pk`."""
+    key = field.model._meta.pk
+    return key.get_prep_value(getattr(instance, key.attname))
 
 
 def change_of(field: Any, instance: models.Model, value: Any, key: Any, alias: str) -> str | None:
@@ -102,7 +107,7 @@ def change_of(field: Any, instance: models.Model, value: Any, key: Any, alias: s
     text = text_of(field, value)
     before = _before(field, instance, key, alias)
     if before is None:
-        return "[]" if value is None else f"[{text}]"
+        return replacing(value, text)
     if before == text:
         return None
     change = difference(json.loads(before), json.loads(text))

@@ -9,8 +9,9 @@ from django.db import models, transaction
 from django.db.models.query import RawQuerySet
 
 from prefs import instances
+from prefs.bulk_documents import BulkDocuments
 from prefs.fields import DocumentCol, PreferencesField, document_field
-from prefs.instances import CHUNK, NAME, chunks
+from prefs.instances import CHUNK, NAME, chunks, key_of
 
 User = TypeVar("User", bound=models.Model)
 _COLUMN = f"{NAME}_column"
@@ -19,10 +20,13 @@ _COLUMN = f"{NAME}_column"
 class UnknownInsertions(ValueError):
     """Values for preferences, where nobody can tell whose row was inserted."""
 
-    def __init__(self, option: str, remedy: str) -> None:
+    def __init__(self, *, ignored: bool) -> None:
+        option = "ignore_conflicts" if ignored else "update_conflicts"
+        named = "" if ignored else f"name {NAME} in update_fields, too, or "
+        remedy = f"{named}create the users one by one."
         super().__init__(
             f"bulk_create with {option} cannot store {NAME}: which of the rows were inserted is"
-            f" not known afterwards. Nothing was written. {remedy}"
+            f" not known afterwards. Nothing was written. {remedy[0].upper()}{remedy[1:]}"
         )
 
 
@@ -74,8 +78,8 @@ class PreferencesQuerySet(models.QuerySet[User]):
             if instances.is_expression(document):
                 changes = instances.evaluated(users, _key_of(field), document)
             else:
-                text = "[]" if document is None else f"[{instances.text_of(field, document)}]"
-                changes = dict.fromkeys(keys, text)
+                text = instances.text_of(field, document)
+                changes = dict.fromkeys(keys, instances.replacing(document, text))
         # These may be made of documents as they were.
         if values:
             super(PreferencesQuerySet, users).update(**values)
@@ -126,61 +130,26 @@ class PreferencesQuerySet(models.QuerySet[User]):
         instance has a document other than the database's default.
         """
         field, users = document_field(self.model), list(objs)
+        options = (batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields)
         if field is None:
-            return super().bulk_create(
-                users, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields
-            )
-        values = [field.pre_save(user, True) for user in users]
-        changes = [
-            None if instances.is_expression(each) else instances.whole(field, each)
-            for each in values
-        ]
-        if update_conflicts and NAME in (update_fields or ()):
-            update_fields = _without_preferences(update_fields or (), unique_fields or ())
-            changes = [
-                each or ("[{}]" if not instances.is_expression(value) else None)
-                for each, value in zip(changes, values, strict=True)
-            ]
-        elif (ignore_conflicts or update_conflicts) and any(
-            change or instances.is_expression(value)
-            for change, value in zip(changes, values, strict=True)
-        ):
-            _refuse(ignored=ignore_conflicts)
+            return super().bulk_create(users, *options)
+        documents = BulkDocuments(field, users, new=True)
+        replacing = update_conflicts and NAME in (update_fields or ())
+        if replacing:
+            others = _without_preferences(update_fields or (), unique_fields or ())
+            options = (batch_size, False, True, others, unique_fields)
+        elif (ignore_conflicts or update_conflicts) and not documents.are_default:
+            raise UnknownInsertions(ignored=ignore_conflicts)
         self._for_write = True
         with transaction.atomic(using=self.db, savepoint=False):
-            created = super().bulk_create(
-                users, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields
-            )
+            created = super().bulk_create(users, *options)
             if not ignore_conflicts:
-                self._store_new(field, users, values, changes)
+                documents.store_new(self.db, replacing=replacing)
         if not ignore_conflicts:
-            self._remember(field, users, values)
+            documents.remember(self.db)
         return created
 
     bulk_create.alters_data = True  # type: ignore[attr-defined]
-
-    def _store_new(
-        self, field: PreferencesField, users: list[Any], values: list[Any], changes: list[Any]
-    ) -> None:
-        """Store the documents of users who were inserted, in the transaction that is open."""
-        found: dict[Any, str] = {}
-        for user, value, change in zip(users, values, changes, strict=True):
-            if instances.is_expression(value):
-                rows = self.model._base_manager.using(self.db).filter(pk=user.pk)
-                found |= instances.evaluated(rows, "pk", value)
-            elif change is not None:
-                found[user.pk] = change
-        instances.apply(found, self.db)
-
-    def _remember(self, field: PreferencesField, users: list[Any], values: list[Any]) -> None:
-        """Have instances take what was saved for what is stored."""
-        pk: Any = field.model._meta.pk
-        for user, value in zip(users, values, strict=True):
-            if instances.is_expression(value):
-                instances.forget(user)
-            else:
-                key = pk.get_prep_value(getattr(user, pk.attname))
-                instances.remember(user, instances.text_of(field, value), key, self.db)
 
     def bulk_update(
         self, objs: Iterable[User], fields: Iterable[str], batch_size: int | None = None
@@ -193,35 +162,18 @@ class PreferencesQuerySet(models.QuerySet[User]):
         if any(user.pk is None for user in users):
             raise ValueError("All bulk_update() objects must have a primary key set.")
         others = [name for name in names if name != NAME]
-        key = _key_of(field)
+        keys = [key_of(field, user) for user in users]
         self._for_write = True
         with transaction.atomic(using=self.db, savepoint=False):
-            wanted = sorted({getattr(user, key) for user in users})
-            locked = {each for keys in chunks(wanted) for each in self._lock(field, keys)}
-            chosen = [user for user in users if getattr(user, key) in locked]
-            changes, values = self._changes(field, chosen)
+            locked = {key for some in chunks(sorted(set(keys))) for key in self._lock(field, some)}
+            chosen = [user for user, key in zip(users, keys, strict=True) if key in locked]
+            documents = BulkDocuments(field, chosen, new=False)
             rows = super().bulk_update(users, others, batch_size) if others else len(locked)
-            instances.apply(changes, self.db)
-        self._remember(field, chosen, values)
+            documents.store_changed(self.db)
+        documents.remember(self.db)
         return rows
 
     bulk_update.alters_data = True  # type: ignore[attr-defined]
-
-    def _changes(
-        self, field: PreferencesField, users: list[Any]
-    ) -> tuple[dict[Any, str], list[Any]]:
-        """What saving the documents of users changes, by key, the last of each; and the values."""
-        changes: dict[Any, str] = {}
-        values = []
-        for user in users:
-            key, value = getattr(user, _key_of(field)), getattr(user, NAME)
-            values.append(value)
-            if instances.is_expression(value):
-                rows = field.model._base_manager.using(self.db).filter(pk=key)
-                changes |= instances.evaluated(rows, "pk", value)
-            elif (change := instances.change_of(field, user, value, key, self.db)) is not None:
-                changes[key] = change
-        return changes, values
 
     def _raw_delete(self, using: str | None) -> Any:
         """Delete the rows at once; where they are chosen by documents, under their locks."""
@@ -328,13 +280,6 @@ def _without_preferences(
 ) -> list[str]:
     """The other fields; where there are none, those that are equal in a conflict anyway."""
     return [name for name in update_fields if name != NAME] or list(unique_fields)
-
-
-def _refuse(*, ignored: bool) -> None:
-    if ignored:
-        raise UnknownInsertions("ignore_conflicts", "Create the users one by one.")
-    remedy = f"Name {NAME} in update_fields, too, or create the users one by one."
-    raise UnknownInsertions("update_conflicts", remedy)
 
 
 def _names_documents(query: Any) -> bool:

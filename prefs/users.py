@@ -86,7 +86,7 @@ class HasPreferences(models.Model):
     def _document_of_its_own(self, field: PreferencesField) -> Any:
         """The document, read alone; the error that says why it cannot be."""
         manager = instances.preferences(self._state.db or DEFAULT_DB_ALIAS)
-        key = getattr(self, _key_name(field))
+        key = instances.key_of(field, self)
         return codec.decode(key, manager.document_text(key), field.decoder)
 
     def _remember(self, field: PreferencesField, value: Any, alias: str) -> None:
@@ -94,7 +94,7 @@ class HasPreferences(models.Model):
         if text is None:
             instances.forget(self)
         else:
-            instances.remember(self, text, getattr(self, _key_name(field)), alias)
+            instances.remember(self, text, instances.key_of(field, self), alias)
 
     def _do_update(  # type: ignore[override]  # before 6.0 it returns no fields
         self,
@@ -179,31 +179,30 @@ class HasPreferences(models.Model):
         if field is None:
             return super()._do_insert(manager, using, fields, returning_fields, raw)  # type: ignore[misc]
         value = getattr(self, NAME) if raw else field.pre_save(self, True)
-        made = instances.is_expression(value)
-        change = None if made else instances.whole(field, value)
+        text = None if instances.is_expression(value) else instances.text_of(field, value)
         others = [each for each in fields if each is not field]
         returned = _without(field, returning_fields)
         with transaction.atomic(using=using, savepoint=False):
             results = super()._do_insert(manager, using, others, returning_fields, raw)  # type: ignore[misc]
             key = self._inserted_key(field, results, returning_fields)
-            if made:
+            if text is None:
                 rows = field.model._base_manager.using(using).filter(pk=key)
                 instances.apply(instances.evaluated(rows, "pk", value), using)
-            elif change is not None:
-                instances.apply({key: change}, using)
-        if made:
+            elif text != instances.NOTHING:
+                instances.apply({key: instances.replacing(value, text)}, using)
+        if text is None:
             instances.forget(self)
             if returned:
                 self.__dict__.pop(NAME, None)
         else:
-            instances.remember(self, instances.text_of(field, value), key, using)
+            instances.remember(self, text, key, using)
         return results
 
     def _inserted_key(self, field: Any, results: Any, returning_fields: Any) -> Any:
         pk = field.model._meta.pk
         if results and pk in returning_fields:
             return results[0][list(returning_fields).index(pk)]
-        return pk.get_prep_value(getattr(self, pk.attname))
+        return instances.key_of(field, self)
 
 
 # A user model that says nothing of its Meta takes that of its other base.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.db import connections, transaction
@@ -25,11 +26,12 @@ def placed_in(alias: str, text: str) -> str:
 
 
 @contextmanager
-def plainly(alias: str) -> Iterator[Any]:
-    """A cursor for which the catalogs print names one way: qualified, and few of them quoted."""
-    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-        cursor.execute(installed.printing())
-        path, quotes = cursor.fetchone()
-        cursor.execute(installed.plainly())
-        yield cursor
-        cursor.execute(installed.print_so(), {"path": path, "quotes": quotes})
+def plainly(alias: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
+    """`rows`, for which the catalogs print names one way: qualified, and few of them quoted.
+
+    For questions alone: the settings go as they came, by rolling back.
+    """
+    with transaction.atomic(using=alias):
+        rows(alias, installed.plainly())
+        yield partial(rows, alias)
+        transaction.set_rollback(True, using=alias)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from django.db import connections
 
 from prefs.conf import Settings
 from prefs.engine import catalogs
+from prefs.engine.look import Look, look
 from prefs.engine.sight import seeing_everybody
 from prefs.engine.states import Gate
 
@@ -35,10 +37,16 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Inquiry:
-    """What a gate may ask of: one database, and the settings of the site."""
+    """What a gate may ask of: one database at one time, and the settings of the site."""
 
     alias: str
     settings: Settings
+    answers: dict[Gate, Finding] = field(default_factory=dict)
+
+    @cached_property
+    def look(self) -> Look:
+        """What is installed, and how the site is set up: one look for all gates that ask."""
+        return look(self.alias)
 
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of one catalog statement."""

@@ -20,7 +20,7 @@ from prefs.conf import Settings
 from prefs.engine import audit
 from prefs.engine.audit import Signature
 from prefs.engine.evidence import database_now
-from prefs.engine.findings import Finding
+from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.gates import GateRefused, evaluate
 from prefs.engine.states import Edge, State, current_state, last_transition
 from prefs.models import Transition
@@ -72,7 +72,8 @@ def begin(edge: Edge, alias: str, settings: Settings, signature: Signature) -> l
     last = last_transition(alias)
     if last is not None and last.settled_at is None:
         raise OpenTransition(last)
-    findings = evaluate(edge, alias, settings, signature.overrides)
+    inquiry = Inquiry(alias=alias, settings=settings)
+    findings = evaluate(edge, inquiry, signature.overrides)
     if not all(finding.passes for finding in findings):
         raise GateRefused(edge, findings)
     return findings

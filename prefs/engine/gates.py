@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from prefs.conf import Settings
 from prefs.engine.conditions import CONDITIONS
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.sight import REMEDY, UsersHidden, describe
@@ -38,23 +37,26 @@ class NoSuchOverride(ValueError):
 
 
 def evaluate(
-    edge: Edge, alias: str, settings: Settings, overrides: frozenset[str] = frozenset()
+    edge: Edge, inquiry: Inquiry, overrides: frozenset[str] = frozenset()
 ) -> list[Finding]:
     """Evaluate every gate of a transition against the database, now. Locks nothing.
 
-    An unmet gate among `overrides` is let pass, and says so. Raises NoSuchOverride.
+    What `inquiry` was asked before, for another transition, is not asked again. An unmet gate among
+    `overrides` is let pass, and says so. Raises NoSuchOverride.
     """
     unknown = overrides - set(edge.overridable)
     if unknown:
         raise NoSuchOverride(edge, unknown)
-    inquiry = Inquiry(alias=alias, settings=settings)
     findings = [_ask(gate, inquiry) for gate in edge.gates]
     return [replace(f, overridden=not f.met and f.gate in overrides) for f in findings]
 
 
 def _ask(gate: Gate, inquiry: Inquiry) -> Finding:
     """What a gate finds; one that would have to count hidden rows is unmet."""
-    try:
-        return CONDITIONS[gate](inquiry)
-    except UsersHidden as error:
-        return Finding(gate=gate, met=False, found=describe(error.hidden), remedy=REMEDY)
+    if gate not in inquiry.answers:
+        try:
+            inquiry.answers[gate] = CONDITIONS[gate](inquiry)
+        except UsersHidden as error:
+            found = describe(error.hidden)
+            inquiry.answers[gate] = Finding(gate=gate, met=False, found=found, remedy=REMEDY)
+    return inquiry.answers[gate]

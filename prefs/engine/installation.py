@@ -17,6 +17,7 @@ from prefs.conf import Settings
 from prefs.engine import audit, integrity, keys
 from prefs.engine.batches import Control
 from prefs.engine.flaws import Flaw, Part
+from prefs.engine.look import look
 from prefs.engine.rights import wrong_rights
 
 _NOT_ALLOWED = "42501"
@@ -35,7 +36,7 @@ def plan(alias: str, settings: Settings) -> list[Flaw]:
 
     Locks nothing.
     """
-    found = integrity.flaws(alias, settings, has_column=integrity.column_exists(alias))
+    found = integrity.flaws(look(alias), settings)
     return sorted(found, key=lambda flaw: flaw.part)
 
 
@@ -100,8 +101,8 @@ def put_rights_right(alias: str, settings: Settings, say: Callable[[str], None])
 
     What this role may not grant is said, with the statements for one who may.
     """
-    for flaw in wrong_rights(alias, settings):
+    for flaw in wrong_rights(look(alias), settings):
         with _leaving_what_is_not_allowed(), transaction.atomic(using=alias):
             _run(flaw.statements, alias)
-    for flaw in wrong_rights(alias, settings):
+    for flaw in wrong_rights(look(alias), settings):
         say(f"    {integrity.told(flaw)}. {flaw.remedy}.")

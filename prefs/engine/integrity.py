@@ -10,6 +10,7 @@ from prefs import conf
 from prefs.conf import Settings
 from prefs.engine import catalogs, sight, supported
 from prefs.engine.flaws import Flaw, Part, Problem
+from prefs.engine.look import FIRING, Look, look
 from prefs.engine.rights import wrong_rights
 from prefs.engine.states import (
     State,
@@ -18,27 +19,22 @@ from prefs.engine.states import (
     is_forward,
     recorded_state,
 )
-from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.models import Run
 from prefs.routing import MissingSwitch
-from prefs.sql import catalog, installed, keys, registry
-from prefs.sql.names import ARCHIVE_TABLE, qualified, quote
+from prefs.sql import installed, keys, registry
+from prefs.sql.names import ARCHIVE_TABLE, quote
 from prefs.sql.registry import StoredFunction
 from prefs.sql.triggers import Trigger, capture_triggers, guard_triggers
 
 
-def wrong_tables(alias: str) -> list[Flaw]:
+def wrong_tables(found: Look) -> list[Flaw]:
     """What of the typed tables and of the functions on the way is not as expand made it."""
     wrong: list[Flaw] = []
-    for table in (USER_TABLE, NOTIFICATION_TABLE):
+    for table, actual in found.objects.items():
         expected = {
-            name: _bare(definition, alias)
+            name: _bare(definition, found)
             for name, definition in installed.expected_objects(table).items()
         }
-        with catalogs.plainly(alias) as cursor:
-            relation = {"table": catalogs.placed_in(alias, qualified(table))}
-            cursor.execute(installed.actual_objects(), relation)
-            actual = dict(cursor.fetchall())
         whats = [f"{table}: no {name}" for name in expected.keys() - actual.keys()]
         whats += [
             f"{table}: {name} is {definition!r}"
@@ -47,24 +43,20 @@ def wrong_tables(alias: str) -> list[Flaw]:
         ]
         key = installed.foreign_key_name(table)
         wrong += [Flaw(part=Part.KEY if key in w else Part.TABLE, what=w) for w in whats]
-    if not catalogs.rows(alias, keys.valid_key(ARCHIVE_TABLE)):
+    if not catalogs.rows(found.alias, keys.valid_key(ARCHIVE_TABLE)):
         what = f"{ARCHIVE_TABLE}: no constraint {installed.foreign_key_name(ARCHIVE_TABLE)}"
         wrong.append(Flaw(part=Part.KEY, what=what))
-    return _sorted(wrong + _wrong_functions(alias, registry.called()))
+    return _sorted(wrong + _wrong_functions(found, registry.called()))
 
 
-def wrong_triggers(alias: str, *, has_column: bool) -> list[Flaw]:
+def wrong_triggers(found: Look) -> list[Flaw]:
     """Which of our triggers are missing, disabled or altered; a blob that is gone has none."""
-    captures = capture_triggers()
-    ours = (*guard_triggers(), *(captures if has_column else ()))
-    expected = {(_bare(trigger.table, alias), trigger.name): trigger for trigger in ours}
-    tables = sorted({catalogs.placed_in(alias, t.table) for t in (*ours, *captures)})
-    with catalogs.plainly(alias) as cursor:
-        cursor.execute(installed.installed_triggers(), {"tables": tables})
-        found = {
-            (table, name): definition if enabled else "disabled"
-            for table, name, definition, enabled in cursor.fetchall()
-        }
+    ours = (*guard_triggers(), *(capture_triggers() if found.has_column else ()))
+    expected = {(_bare(trigger.table, found), trigger.name): trigger for trigger in ours}
+    there = {
+        (table, name): definition if enabled else "disabled"
+        for table, name, definition, enabled in found.triggers
+    }
     wrong = [
         Flaw(
             part=Part.TRIGGER,
@@ -72,35 +64,34 @@ def wrong_triggers(alias: str, *, has_column: bool) -> list[Flaw]:
             statements=(trigger.create,),
         )
         for place, trigger in expected.items()
-        if place not in found
+        if place not in there
     ]
-    for (table, name), definition in found.items():
+    for (table, name), definition in there.items():
         trigger = expected.get((table, name))
-        if trigger is None or definition != _made(trigger, alias):
+        if trigger is None or definition != _made(trigger, found):
             what = f"{table.split('.')[-1]}: trigger {name} is {definition!r}"
             part = Part.STRANGER if trigger is None else Part.TRIGGER
             put_right = _put_right(table, name, trigger)
             wrong.append(Flaw(part=part, what=what, statements=put_right))
-    wrong += _silenced(alias)
-    return _sorted(wrong + _wrong_functions(alias, registry.fired()))
+    wrong += _silenced(found)
+    return _sorted(wrong + _wrong_functions(found, registry.fired()))
 
 
-def _silenced(alias: str) -> list[Flaw]:
+def _silenced(found: Look) -> list[Flaw]:
     """Where sessions begin in which no trigger of ours fires."""
-    names = ["session_replication_role"]
     return [
         Flaw(
             part=Part.TRIGGER,
             what=f"{name} is {value} ({place}), so no trigger of ours fires there",
             by_hand="Remove that setting, and run `manage.py verify_prefs`",
         )
-        for place, name, value in catalogs.rows(alias, catalog.stored_settings(), names=names)
+        for place, name, value in found.set_to(FIRING)
         if value.lower() == "replica"
     ]
 
 
-def _made(trigger: Trigger, alias: str) -> str:
-    return _bare(trigger.create, alias).replace("CREATE OR REPLACE", "CREATE")
+def _made(trigger: Trigger, found: Look) -> str:
+    return _bare(trigger.create, found).replace("CREATE OR REPLACE", "CREATE")
 
 
 def _put_right(table: str, name: str, trigger: Trigger | None) -> tuple[str, ...]:
@@ -111,31 +102,30 @@ def _put_right(table: str, name: str, trigger: Trigger | None) -> tuple[str, ...
     return (f"DROP TRIGGER {quote(name)} ON {place}",)
 
 
-def _wrong_functions(alias: str, made: tuple[StoredFunction, ...]) -> list[Flaw]:
-    ours = {catalogs.placed_in(alias, function.signature): function for function in made}
-    rows = catalogs.rows(alias, installed.function_bodies(), signatures=list(ours))
+def _wrong_functions(found: Look, made: tuple[StoredFunction, ...]) -> list[Flaw]:
     wrong = []
-    for signature, body, traits, anybodys in rows:
-        function = ours[signature]
-        if (body, traits) != _body_and_traits(function, alias):
+    for function in made:
+        body, traits, anybodys = found.functions[found.placed(function.signature)]
+        if (body, traits) != _body_and_traits(function, found):
             what = f"function {function.name} is not ours"
             wrong.append(Flaw(part=Part.FUNCTION, what=what, statements=function.statements))
         elif function.definer and anybodys:
             what = f"function {function.name} may be called by everybody"
             wrong.append(Flaw(part=Part.FUNCTION, what=what, statements=function.statements))
-    beside = {"names": [function.name for function in made], "signatures": list(ours)}
+    names = {function.name for function in made}
     return wrong + [
         Flaw(
             part=Part.STRANGER,
             what=f"function {signature} is of another type of key than users have",
             statements=(f"DROP FUNCTION {signature}",),
         )
-        for (signature,) in catalogs.rows(alias, installed.strange_functions(), **beside)
+        for name, signature in found.strangers
+        if name in names
     ]
 
 
-def _body_and_traits(function: StoredFunction, alias: str) -> tuple[str, list[str]]:
-    head, body, _ = catalogs.placed_in(alias, function.create).split("$function$")
+def _body_and_traits(function: StoredFunction, found: Look) -> tuple[str, list[str]]:
+    head, body, _ = found.placed(function.create).split("$function$")
     return body, [trait for trait in installed.FUNCTION_TRAITS if trait in head]
 
 
@@ -143,38 +133,37 @@ def _sorted(wrong: list[Flaw]) -> list[Flaw]:
     return sorted(wrong, key=str)
 
 
-def _bare(text: str, alias: str) -> str:
+def _bare(text: str, found: Look) -> str:
     """A statement of ours as it is compared with what PostgreSQL prints: without quotes."""
-    return catalogs.placed_in(alias, text).replace('"', "")
+    return found.placed(text).replace('"', "")
 
 
-def problems(alias: str) -> list[Problem]:
-    """Everything that is wrong with the installation, each with its repair. Locks nothing."""
+def problems(alias: str, seen: Look | None = None) -> list[Problem]:
+    """Everything that is wrong with the installation, each with its repair. Locks nothing.
+
+    `seen` is a look at it that was had already.
+    """
     found: list[Problem] = []
     try:
-        state = current_state(alias)
+        found += _unrecorded(current_state(alias), alias)
     except (MissingSwitch, UnknownState) as error:
         found.append(Problem(what=str(error).rstrip("."), repair=""))
-        has_column = column_exists(alias)
-    else:
-        found += _unrecorded(state, alias)
-        has_column = state is not State.DROPPED
     found += [Problem(what=what, repair=supported.REMEDY) for what in supported.unsupported(alias)]
     if hidden := sight.hidden_from(alias):
         found.append(Problem(what=sight.describe(hidden), repair=sight.REMEDY))
-    wrong = flaws(alias, conf.current(), has_column=has_column)
+    wrong = flaws(seen or look(alias), conf.current())
     return found + [Problem(what=told(flaw), repair=f"{flaw.remedy}.") for flaw in wrong]
 
 
-def flaws(alias: str, settings: Settings, *, has_column: bool) -> list[Flaw]:
+def flaws(found: Look, settings: Settings) -> list[Flaw]:
     """Every part of the installation that is not as it should be. Locks nothing.
 
     Foreign keys that an open backfill has put aside are not among them.
     """
-    wrong = [*wrong_tables(alias), *wrong_triggers(alias, has_column=has_column)]
-    if _keys_are_due_back(alias):
+    wrong = [*wrong_tables(found), *wrong_triggers(found)]
+    if _keys_are_due_back(found.alias):
         wrong = [flaw for flaw in wrong if flaw.part is not Part.KEY]
-    return wrong + wrong_rights(alias, settings)
+    return wrong + wrong_rights(found, settings)
 
 
 def told(flaw: Flaw) -> str:
@@ -203,8 +192,3 @@ def _unrecorded(state: State, alias: str) -> list[Problem]:
         f" Run `manage.py verify_prefs`, then `manage.py {way}` until the state is {recorded}."
     )
     return [Problem(what=what, repair=repair)]
-
-
-def column_exists(alias: str) -> bool:
-    """Whether the blob's column is there, whatever the switches say."""
-    return bool(catalogs.rows(alias, catalog.state())[0][2])

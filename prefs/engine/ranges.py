@@ -29,7 +29,7 @@ from prefs.engine.leases import (
     open_run,
     resumable,
 )
-from prefs.engine.sight import seeing_everybody
+from prefs.engine.sight import see_everybody
 from prefs.models import Range, Run
 from prefs.sql import copying
 from prefs.sql import ranges as sql
@@ -150,7 +150,9 @@ def _locked(run: Run, alias: str) -> Run:
 
 
 def _next_users(run: Run, size: int, alias: str) -> tuple[Any, int]:
-    with seeing_everybody(alias) as cursor:
+    """The last key of the next users, and how many they are; in a transaction of ours."""
+    see_everybody(alias)
+    with connections[alias].cursor() as cursor:
         after = {"after": to_key(run.cursor), "last": None, "size": size}
         cursor.execute(copying.chunk_end(), after)
         upto, users = cursor.fetchone()

@@ -12,8 +12,8 @@ from typing import Any
 
 from django.db import connections, transaction
 
+from prefs.engine import catalogs
 from prefs.sql import registry, row_security
-from prefs.sql.places import placed
 
 
 class UsersHidden(RuntimeError):
@@ -41,11 +41,14 @@ def hidden_from(alias: str) -> list[tuple[str, str]]:
 
     (role, table). Locks nothing.
     """
-    connection = connections[alias]
-    signatures = [placed(function.signature, connection) for function in registry.fired()]
-    with connection.cursor() as cursor:
-        cursor.execute(row_security.hidden(), {"signatures": signatures})
-        return list(cursor.fetchall())
+    [(secured,)] = catalogs.rows(alias, row_security.secured())
+    return _hidden(alias) if secured else []
+
+
+def _hidden(alias: str) -> list[tuple[str, str]]:
+    """The same, where a table has row security."""
+    fired = [catalogs.placed_in(alias, function.signature) for function in registry.fired()]
+    return catalogs.rows(alias, row_security.hidden(), signatures=fired)
 
 
 def must_see_everybody(alias: str) -> None:
@@ -60,10 +63,18 @@ def seeing_everybody(alias: str) -> Iterator[Any]:
 
     Raises UsersHidden.
     """
-    must_see_everybody(alias)
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-        cursor.execute(row_security.seeing())
-        before = cursor.fetchone()[0]
-        cursor.execute(row_security.see(), {"value": "off"})
+        before = see_everybody(alias)
         yield cursor
-        cursor.execute(row_security.see(), {"value": before})
+        cursor.execute(row_security.see_as_before(), {"value": before})
+
+
+def see_everybody(alias: str) -> str:
+    """To the end of the transaction that is open, every statement sees every row, or fails.
+
+    Returns what row_security was. Raises UsersHidden.
+    """
+    [(before, secured, _)] = catalogs.rows(alias, row_security.see())
+    if secured and (hidden := _hidden(alias)):
+        raise UsersHidden(hidden)
+    return str(before)

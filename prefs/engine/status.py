@@ -15,6 +15,7 @@ from prefs.engine import transitions
 from prefs.engine.acceptance import LeafInQuarantine, leaves_in_quarantine
 from prefs.engine.archive import Archive, NoArchive, recorded
 from prefs.engine.evidence import database_now
+from prefs.engine.findings import Inquiry
 from prefs.engine.flaws import Problem
 from prefs.engine.integrity import problems
 from prefs.engine.next_step import NextStep, Situation, next_step
@@ -66,8 +67,9 @@ def status(alias: str, settings: Settings) -> Status:
     state, now = current_state(alias), database_now(alias)
     users, copied = _counts(alias)
     runs = Run.objects.using(alias).order_by("-id")
+    inquiry = Inquiry(alias=alias, settings=settings)
     plans = tuple(
-        transitions.plan(alias, edge.target, settings, forward=edge.forward)
+        transitions.plan(alias, edge.target, settings, forward=edge.forward, inquiry=inquiry)
         for edge in EDGES
         if edge.source is state
     )
@@ -79,7 +81,7 @@ def status(alias: str, settings: Settings) -> Status:
         state=state,
         now=now,
         users=users,
-        problems=tuple(problems(alias)),
+        problems=tuple(problems(alias, inquiry.look)),
         last=last,
         waits_for=tuple(transitions.waits_for(unsettled, alias)) if unsettled else (),
         plans=plans,

@@ -15,7 +15,7 @@ from prefs.blockers import Blocker
 from prefs.conf import Settings
 from prefs.engine import archiving, audit, column, flips
 from prefs.engine.batches import Control
-from prefs.engine.findings import Finding
+from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.gates import GateRefused, NoSuchOverride, evaluate
 from prefs.engine.leases import Tally
 from prefs.engine.ranges import Job, join
@@ -56,10 +56,12 @@ def plan(
     *,
     forward: bool,
     overrides: frozenset[str] = frozenset(),
+    inquiry: Inquiry | None = None,
 ) -> Plan:
     """The transition that `take_transition` would take. Locks nothing.
 
-    Raises OutOfOrder and NoSuchOverride.
+    Its gates ask `inquiry`, which may be that of other plans made at this moment. Raises OutOfOrder
+    and NoSuchOverride.
     """
     state = current_state(alias)
     unsettled = _unsettled(alias)
@@ -67,7 +69,8 @@ def plan(
     if target is state or finishes:
         return Plan(edge=None, findings=(), unsettled=unsettled)
     chosen = edge(state, target, forward=forward)
-    findings = tuple(evaluate(chosen, alias, settings, overrides))
+    inquiry = inquiry or Inquiry(alias=alias, settings=settings)
+    findings = tuple(evaluate(chosen, inquiry, overrides))
     return Plan(edge=chosen, findings=findings, unsettled=unsettled)
 
 

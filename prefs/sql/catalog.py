@@ -99,9 +99,11 @@ def stored_settings() -> str:
 
     (where it is set, name, value): the server, this database, a role.
     """
-    return """SELECT 'server', name, reset_val FROM pg_settings WHERE name = ANY(%(names)s::text[])
+    return """WITH s AS MATERIALIZED (SELECT name, reset_val, setting FROM pg_settings
+      WHERE name = ANY(%(names)s::text[]))
+    SELECT 'server', name, reset_val FROM s
     UNION ALL
-    SELECT 'session', name, setting FROM pg_settings WHERE name = ANY(%(names)s::text[])
+    SELECT 'session', name, setting FROM s
     UNION ALL
     SELECT concat_ws(' in ', 'role ' || coalesce(r.rolname, 'any'),
         'database ' || coalesce(d.datname, 'any')),

@@ -102,45 +102,35 @@ def expected_objects(table: str) -> dict[str, str]:
 
 
 def actual_objects() -> str:
-    """The same of the catalogs, for `table`: (name, definition)."""
-    return """SELECT 'column ' || attname, format_type(atttypid, atttypmod)
+    """The same of the catalogs, for `tables`: (table, name, definition)."""
+    return """WITH t AS MATERIALIZED (
+      SELECT name, name::regclass AS id FROM unnest(%(tables)s::text[]) name)
+    SELECT t.name, 'column ' || attname, format_type(atttypid, atttypmod)
       || CASE WHEN attnotnull THEN ' not null' ELSE '' END
-    FROM pg_attribute WHERE attrelid = %(table)s::regclass AND attnum > 0 AND NOT attisdropped
+    FROM t JOIN pg_attribute ON attrelid = t.id AND attnum > 0 AND NOT attisdropped
     UNION ALL
-    SELECT 'constraint ' || conname, CASE contype
-      WHEN 'f' THEN replace(pg_get_constraintdef(oid), '"', '') ELSE pg_get_constraintdef(oid) END
-    FROM pg_constraint
-    WHERE conrelid = %(table)s::regclass AND contype NOT IN ('n', 't')
+    SELECT t.name, 'constraint ' || conname, CASE contype
+      WHEN 'f' THEN replace(pg_get_constraintdef(k.oid), '"', '')
+      ELSE pg_get_constraintdef(k.oid) END
+    FROM t JOIN pg_constraint k ON conrelid = t.id AND contype NOT IN ('n', 't')
     UNION ALL
-    SELECT 'index ' || c.relname,
+    SELECT t.name, 'index ' || c.relname,
       CASE WHEN i.indisvalid AND i.indisready THEN 'valid' ELSE 'invalid' END
       || substring(pg_get_indexdef(c.oid) from ' USING .*')
-    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-    WHERE i.indrelid = %(table)s::regclass
+    FROM t JOIN pg_index i ON i.indrelid = t.id JOIN pg_class c ON c.oid = i.indexrelid
     UNION ALL
     -- Those of the foreign key, which stand on both tables, are internal: they must be enabled.
-    SELECT 'trigger ' || tgname,
-      CASE WHEN tgenabled = 'O' THEN pg_get_triggerdef(oid) ELSE 'not enabled' END
-    FROM pg_trigger WHERE tgrelid = %(table)s::regclass AND NOT tgisinternal
-    AND NOT starts_with(tgname, 'prefs_')
-    OR %(table)s::regclass IN (tgrelid, tgconstrrelid) AND tgisinternal AND tgenabled <> 'O'"""
+    SELECT t.name, 'trigger ' || tgname,
+      CASE WHEN tgenabled = 'O' THEN pg_get_triggerdef(g.oid) ELSE 'not enabled' END
+    FROM t JOIN pg_trigger g ON tgrelid = t.id AND NOT tgisinternal
+      AND NOT starts_with(tgname, 'prefs_')
+      OR t.id IN (tgrelid, tgconstrrelid) AND tgisinternal AND tgenabled <> 'O'"""
 
 
 def plainly() -> str:
     """Have the catalogs print every name qualified, and quoted only where it must be."""
     return """SELECT set_config('search_path', 'pg_catalog', true),
     set_config('quote_all_identifiers', 'off', true)"""
-
-
-def printing() -> str:
-    """The two settings as they are."""
-    return """SELECT current_setting('search_path'), current_setting('quote_all_identifiers')"""
-
-
-def print_so() -> str:
-    """Set them to `path` and `quotes`."""
-    return """SELECT set_config('search_path', %(path)s, true),
-    set_config('quote_all_identifiers', %(quotes)s, true)"""
 
 
 def installed_triggers() -> str:
@@ -163,28 +153,26 @@ FUNCTION_TRAITS = {
 }
 
 
-def function_bodies() -> str:
-    """The functions with these `signatures`: (signature, body or NULL, traits, anybody's).
+@cache
+def functions() -> str:
+    """Functions of ours, and beside them: (name, signature, body, traits, anybody's).
 
-    `anybody's` says whether PUBLIC may call it.
+    Those with these `signatures`, as they are given, where the body of one that is missing is
+    NULL; and those that are named like one of `names` and have other arguments, which are left
+    from a time when the key of users was of another type. `anybody's` says whether PUBLIC may
+    call it.
     """
     traits = ", ".join(f"CASE WHEN {so} THEN {literal(t)} END" for t, so in FUNCTION_TRAITS.items())
-    return f"""SELECT s.signature, p.prosrc, array_remove(ARRAY[{traits}], NULL),
+    return f"""WITH ours AS MATERIALIZED (SELECT signature, to_regprocedure(signature)::oid AS id
+      FROM unnest(%(signatures)s::text[]) signature)
+    SELECT p.proname, o.signature, p.prosrc, array_remove(ARRAY[{traits}], NULL),
       EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
         WHERE a.grantee = 0)
-    FROM unnest(%(signatures)s::text[]) s(signature)
-    LEFT JOIN pg_proc p ON p.oid = to_regprocedure(s.signature)"""
-
-
-def strange_functions() -> str:
-    """Functions beside ours, named like them and with other arguments: (signature).
-
-    They are left from a time when the key of users was of another type.
-    """
-    return f"""SELECT format('%%I.%%I(%%s)', p.pronamespace::regnamespace, p.proname,
-      pg_get_function_identity_arguments(p.oid)) FROM pg_proc p
-    WHERE p.proname = ANY(%(names)s::text[])
+    FROM ours o LEFT JOIN pg_proc p ON p.oid = o.id
+    UNION ALL
+    SELECT p.proname, format('%%I.%%I(%%s)', p.pronamespace::regnamespace, p.proname,
+      pg_get_function_identity_arguments(p.oid)), NULL, NULL, NULL
+    FROM pg_proc p WHERE p.proname = ANY(%(names)s::text[])
     AND p.pronamespace = (SELECT relnamespace FROM pg_class
       WHERE oid = {literal(names().user_table)}::regclass)
-    AND NOT EXISTS (SELECT FROM unnest(%(signatures)s::text[]) s(signature)
-      WHERE to_regprocedure(s.signature) = p.oid)"""
+    AND p.oid NOT IN (SELECT id FROM ours WHERE id IS NOT NULL)"""

@@ -32,62 +32,65 @@ def _rights() -> str:
 
 
 @cache
-def holders() -> str:
-    """Who has rights on the column: (role, superuser, may select, may update).
-
-    By grants to the role itself; PUBLIC is among them. `grantees` and `privileges` are those
-    that were on the column when it was dropped.
-    """
-    return f"""WITH {_rights()}
-    SELECT coalesce(r.rolname, {literal(PUBLIC)}), coalesce(r.rolsuper, false),
-      bool_or(g.privilege_type = 'SELECT'), bool_or(g.privilege_type = 'UPDATE')
-    FROM rights g LEFT JOIN pg_roles r ON r.oid = g.grantee GROUP BY 1, 2 ORDER BY 1"""
-
-
-@cache
 def effective() -> str:
-    """What the roles `roles` may do to the column, by whatever grant: (role, select, update).
+    """What roles may do to the column: (role, updates by a grant to itself, select, update).
 
-    A role that does not exist is left out.
+    Of the roles `roles` as far as they exist, by whatever grant, and of those and PUBLIC to whom
+    themselves UPDATE is granted; of no superuser but those named. `grantees` and `privileges` are
+    those that were on the column when it was dropped.
     """
-    return f"""WITH {_rights()}
-    SELECT r.rolname, r.rolsuper OR coalesce(bool_or(g.privilege_type = 'SELECT'), false),
+    return f"""WITH {_rights()},
+    own AS MATERIALIZED (SELECT DISTINCT grantee FROM rights WHERE privilege_type = 'UPDATE')
+    SELECT r.rolname, EXISTS (SELECT FROM own WHERE grantee = r.oid) AND NOT r.rolsuper,
+      r.rolsuper OR coalesce(bool_or(g.privilege_type = 'SELECT'), false),
       r.rolsuper OR coalesce(bool_or(g.privilege_type = 'UPDATE'), false)
     FROM pg_roles r LEFT JOIN rights g ON g.grantee = 0 OR pg_has_role(r.oid, g.grantee, 'USAGE')
-    WHERE r.rolname = ANY(%(roles)s::text[]) GROUP BY r.rolname, r.rolsuper"""
+    WHERE r.rolname = ANY(%(roles)s::text[])
+    OR r.oid IN (SELECT grantee FROM own) AND NOT r.rolsuper
+    GROUP BY r.oid, r.rolname, r.rolsuper
+    UNION ALL
+    SELECT {literal(PUBLIC)}, true, NULL, NULL FROM own WHERE grantee = 0 ORDER BY 1"""
 
 
 @cache
 def lacking() -> str:
-    """What `role` lacks to use preferences: (statement that grants it).
+    """What `roles` lack to use preferences: (role, statement that grants it).
 
-    `reads` and `writes` say what it may do to the column.
+    `reads` and `writes` say what each may do to the column. Without a statement: a role that
+    writes, and could lock no user's row without the column, by UPDATE on any other.
     """
     n = names()
-    switches = literal(n.switches)
+    users, switches = literal(n.users), literal(n.switches)
     tables = ", ".join(literal(qualified(table)) for table in TYPED_TABLES)
-    return f"""SELECT format('GRANT %%s ON %%s TO %%I', string_agg(p, ', ' ORDER BY o), t, r)
-    FROM (SELECT %(role)s::name AS r) role, unnest(ARRAY[{tables}]) t,
-      unnest(CASE WHEN %(reads)s THEN ARRAY['SELECT'] ELSE '{{}}' END
-        || CASE WHEN %(writes)s THEN ARRAY['INSERT', 'UPDATE'] ELSE '{{}}' END)
+    return f"""WITH role AS MATERIALIZED (SELECT * FROM unnest(
+      %(roles)s::name[], %(reads)s::boolean[], %(writes)s::boolean[]) role(r, reads, writes))
+    SELECT r, format('GRANT %%s ON %%s TO %%I', string_agg(p, ', ' ORDER BY o), t, r)
+    FROM role, unnest(ARRAY[{tables}]) t,
+      unnest(CASE WHEN reads THEN ARRAY['SELECT'] ELSE '{{}}' END
+        || CASE WHEN writes THEN ARRAY['INSERT', 'UPDATE'] ELSE '{{}}' END)
       WITH ORDINALITY p(p, o)
     WHERE NOT has_table_privilege(r, t, p) GROUP BY r, t
     UNION ALL
-    SELECT format('GRANT SELECT (name, active) ON %%s TO %%I', {switches}, r)
-    FROM (SELECT %(role)s::name AS r) role WHERE %(reads)s
+    SELECT r, format('GRANT SELECT (name, active) ON %%s TO %%I', {switches}, r)
+    FROM role WHERE reads
     AND NOT (has_column_privilege(r, {switches}, 'name', 'SELECT')
       AND has_column_privilege(r, {switches}, 'active', 'SELECT'))
     UNION ALL
-    SELECT format('GRANT EXECUTE ON FUNCTION %%s TO %%I', f, r)
-    FROM (SELECT %(role)s::name AS r) role, unnest(%(functions)s::text[]) f
+    SELECT r, format('GRANT EXECUTE ON FUNCTION %%s TO %%I', f, r)
+    FROM role, unnest(%(functions)s::text[]) f
     WHERE to_regprocedure(f) IS NOT NULL
     AND NOT has_function_privilege(r, to_regprocedure(f)::oid, 'EXECUTE')
     UNION ALL
-    SELECT format('GRANT USAGE ON SCHEMA %%I TO %%I', s.nspname, r)
-    FROM (SELECT %(role)s::name AS r) role, pg_namespace s
+    SELECT r, format('GRANT USAGE ON SCHEMA %%I TO %%I', s.nspname, r)
+    FROM role, pg_namespace s
     WHERE s.oid IN (SELECT c.relnamespace FROM pg_class c
       WHERE c.oid IN ({switches}::regclass, {literal(n.user_table)}::regclass))
-    AND NOT has_schema_privilege(r, s.oid, 'USAGE')"""
+    AND NOT has_schema_privilege(r, s.oid, 'USAGE')
+    UNION ALL
+    SELECT r, NULL FROM role WHERE writes AND NOT EXISTS (SELECT FROM pg_attribute a
+      WHERE a.attrelid = {users}::regclass AND a.attnum > 0 AND NOT a.attisdropped
+      AND a.attname <> {literal(BLOB_COLUMN)}
+      AND has_column_privilege(r, a.attrelid, a.attnum, 'UPDATE'))"""
 
 
 @cache
@@ -103,16 +106,6 @@ def granted() -> str:
       UNION SELECT b.* FROM pg_attribute f, aclexplode(f.attacl) b WHERE f.attrelid = c.oid) a
     LEFT JOIN pg_roles r ON r.oid = a.grantee
     WHERE a.grantee <> c.relowner AND NOT coalesce(r.rolsuper, false) ORDER BY 1, 2, 3"""
-
-
-@cache
-def locks_users() -> str:
-    """Whether `role` may lock a user's row without the column: by UPDATE on any other."""
-    n = names()
-    return f"""SELECT EXISTS (SELECT FROM pg_attribute a
-      WHERE a.attrelid = {literal(n.users)}::regclass AND a.attnum > 0 AND NOT a.attisdropped
-      AND a.attname <> {literal(BLOB_COLUMN)}
-      AND has_column_privilege(%(role)s::name, a.attrelid, a.attnum, 'UPDATE'))"""
 
 
 def revoke(table: str, role: str, privilege: str) -> str:

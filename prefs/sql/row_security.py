@@ -14,52 +14,65 @@ from prefs.sql.rights import DOCUMENT_TABLES, KEPT_TABLES
 
 
 @cache
+def _tables() -> str:
+    """Users, and what holds documents or what is left of them."""
+    tables = (names().users, *(qualified(table) for table in KEPT_TABLES))
+    return ", ".join(f"{literal(table)}::regclass" for table in tables)
+
+
+@cache
+def secured() -> str:
+    """Whether any of these tables has row security; where none has, no row is hidden."""
+    return f"SELECT EXISTS (SELECT FROM pg_class WHERE oid IN ({_tables()}) AND relrowsecurity)"
+
+
+@cache
 def hidden() -> str:
     """Whom row security hides rows from: (role, table), of this role and the definers.
 
     A superuser, a role with BYPASSRLS and the owner of a table without FORCE see every row;
     for all others a statement with row_security off is an error.
     """
-    tables = ", ".join(
-        f"{literal(table)}::regclass"
-        for table in (names().users, *(qualified(t) for t in KEPT_TABLES))
-    )
     return f"""SELECT r.rolname, c.oid::regclass::text FROM pg_roles r, pg_class c
-    WHERE c.oid IN ({tables}) AND c.relrowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls
+    WHERE c.oid IN ({_tables()}) AND c.relrowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls
     AND NOT (pg_has_role(r.oid, c.relowner, 'USAGE') AND NOT c.relforcerowsecurity)
     AND (r.rolname = current_user OR r.oid IN (SELECT p.proowner FROM
       unnest(%(signatures)s::text[]) s(signature)
       JOIN pg_proc p ON p.oid = to_regprocedure(s.signature))) ORDER BY 1, 2"""
 
 
-def seeing() -> str:
-    """The session's row_security, as it is."""
-    return "SELECT current_setting('row_security')"
-
-
+@cache
 def see() -> str:
-    """Set it to `value` for this transaction: off makes hidden rows an error."""
+    """(row_security as it was, `secured`); for this transaction it is off: hidden rows are errors.
+
+    It is read before it is set: a CTE's row is there before what is made of it.
+    """
+    return f"""WITH was AS MATERIALIZED (SELECT current_setting('row_security') AS value)
+    SELECT value, ({secured()}), set_config('row_security', 'off', true) FROM was"""
+
+
+def see_as_before() -> str:
+    """Set row_security back to `value`."""
     return "SELECT set_config('row_security', %(value)s, true)"
 
 
 @cache
 def row_security() -> str:
-    """Row security of tables with documents, and of users under '': (table, on, forced)."""
+    """Row security of tables with documents, and of users under '', and each table's policies.
+
+    (table, on, forced, name, permissive, command, to everybody, USING, CHECK); a table without a
+    policy is one row, whose name is NULL.
+    """
     tables = ", ".join(
         f"({literal(t)}, {literal(qualified(t))}::regclass)" for t in DOCUMENT_TABLES
     )
-    return f"""SELECT t.name, c.relrowsecurity, c.relforcerowsecurity
-    FROM (VALUES {tables}, ('', {literal(names().users)}::regclass)) t(name, id)
-    JOIN pg_class c ON c.oid = t.id ORDER BY 1"""
-
-
-@cache
-def policies() -> str:
-    """Policies on the table `table`: (name, permissive, command, to everybody, USING, CHECK)."""
-    return """SELECT polname, polpermissive, polcmd, polroles = '{0}',
+    return f"""SELECT t.name, c.relrowsecurity, c.relforcerowsecurity,
+      polname, polpermissive, polcmd, polroles = '{{0}}',
       regexp_replace(pg_get_expr(polqual, polrelid), '[[:space:]]+', ' ', 'g'),
       regexp_replace(pg_get_expr(polwithcheck, polrelid), '[[:space:]]+', ' ', 'g')
-    FROM pg_policy WHERE polrelid = %(table)s::regclass ORDER BY polname"""
+    FROM (VALUES {tables}, ('', {literal(names().users)}::regclass)) t(name, id)
+    JOIN pg_class c ON c.oid = t.id LEFT JOIN pg_policy p ON p.polrelid = t.id AND t.name <> ''
+    ORDER BY t.name, polname"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,10 @@ def _updates_users() -> str:
 
 @cache
 def _bodies() -> str:
-    """Functions and procedures that are not PostgreSQL's nor ours: (oid, proname, prosrc)."""
+    """Functions and procedures that are not PostgreSQL's nor ours: (oid, proname, prosrc).
+
+    Materialized where their text is searched: PostgreSQL's own thousands would be searched too.
+    """
     ours = ", ".join(map(literal, sorted({**FUNCTIONS, **planned.functions(), **functions()})))
     return f"""SELECT p.oid, p.proname, p.prosrc FROM pg_proc p
       JOIN pg_namespace s ON s.oid = p.pronamespace
@@ -61,7 +64,8 @@ def naming_column() -> str:
     argument; views that read whole rows of users, on which PostgreSQL records no column.
     """
     users = literal(names().users)
-    return f"""SELECT 'function ' || b.oid::regprocedure::text FROM ({_bodies()}) b
+    return f"""WITH bodies AS MATERIALIZED ({_bodies()})
+    SELECT 'function ' || b.oid::regprocedure::text FROM bodies b
     WHERE {_names_column("b.prosrc")}
     UNION
     SELECT 'trigger ' || quote_ident(t.tgname) || ' of ' || t.tgrelid::regclass::text

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prefs.engine.integrity import wrong_tables
+from prefs.engine.look import look
 from prefs.mapping import (
     LEAVES,
     NOTIFICATION_TABLE,
@@ -213,7 +214,7 @@ def test_a_row_needs_its_user_goes_with_it_and_follows_its_key(cursor: Any, tabl
 
 
 def test_the_database_has_exactly_the_objects_that_the_gate_expects(cursor: Any) -> None:
-    assert wrong_tables("default") == []
+    assert wrong_tables(look("default")) == []
 
 
 @pytest.mark.parametrize(
@@ -239,4 +240,4 @@ def test_the_database_has_exactly_the_objects_that_the_gate_expects(cursor: Any)
 )
 def test_an_object_that_was_altered_is_noticed(cursor: Any, change: str) -> None:
     cursor.execute(change)
-    assert wrong_tables("default")
+    assert wrong_tables(look("default"))

@@ -10,7 +10,7 @@ import pytest
 from django.db import transaction
 
 from prefs.conf import Settings
-from prefs.engine.findings import Finding
+from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.gates import GateRefused, evaluate
 from prefs.engine.states import Gate, State, edge
 from prefs.models import Transition
@@ -32,7 +32,9 @@ def finding(gate: Gate, target: State, settings: Settings = SOON) -> Finding:
     """What one gate of the transition to `target` finds now."""
     here = state()
     chosen = edge(here, target, forward=ORDER.index(target) > ORDER.index(here))
-    return next(f for f in evaluate(chosen, ALIAS, settings) if f.gate is gate)
+    return next(
+        f for f in evaluate(chosen, Inquiry(alias=ALIAS, settings=settings)) if f.gate is gate
+    )
 
 
 def records() -> list[tuple[object, ...]]:

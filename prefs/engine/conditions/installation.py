@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.flaws import Flaw, remedies
-from prefs.engine.integrity import column_exists, told, wrong_tables, wrong_triggers
+from prefs.engine.integrity import told, wrong_tables, wrong_triggers
 from prefs.engine.rights import wrong_rights
 from prefs.engine.sight import REMEDY as HIDDEN_REMEDY
 from prefs.engine.sight import describe, hidden_from
@@ -14,13 +14,12 @@ from prefs.engine.supported import REMEDY, unsupported
 
 def tables_intact(inquiry: Inquiry) -> Finding:
     """The typed tables, their constraints and indexes, and the functions on the way are ours."""
-    return _intact(Gate.TABLES_INTACT, wrong_tables(inquiry.alias), "tables, constraints, indexes")
+    return _intact(Gate.TABLES_INTACT, wrong_tables(inquiry.look), "tables, constraints, indexes")
 
 
 def triggers_intact(inquiry: Inquiry) -> Finding:
     """Every trigger of ours is there, enabled and unaltered."""
-    wrong = wrong_triggers(inquiry.alias, has_column=column_exists(inquiry.alias))
-    return _intact(Gate.TRIGGERS_INTACT, wrong, "triggers")
+    return _intact(Gate.TRIGGERS_INTACT, wrong_triggers(inquiry.look), "triggers")
 
 
 def _intact(gate: Gate, wrong: list[Flaw], what: str) -> Finding:
@@ -45,7 +44,7 @@ def supported_tables(inquiry: Inquiry) -> Finding:
 
 def rights(inquiry: Inquiry) -> Finding:
     """Roles have on the typed tables what they have on the column, and policies follow."""
-    wrong = wrong_rights(inquiry.alias, inquiry.settings)
+    wrong = wrong_rights(inquiry.look, inquiry.settings)
     return Finding(
         gate=Gate.RIGHTS,
         met=not wrong,

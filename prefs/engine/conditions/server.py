@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connections
 
 from prefs.engine.findings import Finding, Inquiry
+from prefs.engine.look import DURABLE, ISOLATION
 from prefs.engine.states import Gate
 from prefs.sql import catalog
 
@@ -18,8 +19,7 @@ def read_committed(inquiry: Inquiry) -> Finding:
         for alias in inquiry.aliases()
         if _sets_isolation(connections[alias].settings_dict.get("OPTIONS", {}))
     ]
-    names = ["default_transaction_isolation"]
-    for place, name, value in inquiry.rows(catalog.stored_settings(), names=names):
+    for place, name, value in inquiry.look.set_to(ISOLATION):
         if value.lower() != "read committed":
             wrong.append(f"{name} is {value} ({place})")
     return Finding(
@@ -40,10 +40,9 @@ def _sets_isolation(options: dict[str, Any]) -> bool:
 
 def durable_commits(inquiry: Inquiry) -> Finding:
     """A commit is on disk when it returns."""
-    names = ["fsync", "synchronous_commit"]
     wrong = [
         f"{name} is off ({place})"
-        for place, name, value in inquiry.rows(catalog.stored_settings(), names=names)
+        for place, name, value in inquiry.look.set_to(*DURABLE)
         if value.lower() in ("off", "false", "no", "0")
     ]
     return Finding(

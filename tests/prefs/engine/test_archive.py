@@ -14,6 +14,7 @@ from django.db import DatabaseError
 from prefs.engine.archive import ArchiveKept, Check, NoArchive, check, remove
 from prefs.engine.batches import Control
 from prefs.engine.integrity import wrong_triggers
+from prefs.engine.look import look
 from prefs.engine.states import State
 from prefs.models import AuditEntry
 from prefs.sql import archive
@@ -147,9 +148,9 @@ def test_nothing_of_it_can_be_changed_or_deleted_by_hand(site: str, what: str) -
 
 @pytest.mark.parametrize("trigger", ["prefs_guard_archive", "prefs_departure"])
 def test_a_trigger_of_it_that_is_disabled_is_a_problem(site: str, trigger: str) -> None:
-    assert wrong_triggers(ALIAS, has_column=True) == []
+    assert wrong_triggers(look(ALIAS)) == []
     rows(f"ALTER TABLE prefs_archive DISABLE TRIGGER {trigger}")
-    [wrong] = wrong_triggers(ALIAS, has_column=True)
+    [wrong] = wrong_triggers(look(ALIAS))
     assert f"prefs_archive: trigger {trigger}" in str(wrong)
 
 

@@ -170,3 +170,10 @@ def test_a_column_of_any_name_is_looked_for_as_it_is(name: str) -> None:
         for text, found in ((f"new.{name} :=", True), (f"x{name}x", False), ("weXird", False)):
             cursor.execute(f"SELECT %s ~* {pattern.replace('%', '%%')}", [text])
             assert cursor.fetchone() == (found,)
+
+
+def test_the_text_of_postgresqls_own_functions_is_not_searched(site: str) -> None:
+    """There are thousands of them: the search would take most of a step's time."""
+    plan = [line for (line,) in rows(f"EXPLAIN {site_code.naming_column()}")]
+    [searched] = [number for number, line in enumerate(plan) if "prosrc ~*" in line]
+    assert "CTE Scan on bodies" in plan[searched - 1]

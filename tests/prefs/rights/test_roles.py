@@ -169,6 +169,37 @@ def test_a_column_that_everybody_may_update_needs_the_roles_named(
     assert finding(Gate.RIGHTS, State.DUAL_WRITE, named).met
 
 
+def test_everybody_may_not_write_the_typed_tables_though_they_may_the_column(
+    owner: str, app: str, installed: list[int]
+) -> None:
+    """What PUBLIC may do to the column is no measure of what it may have on our tables."""
+    rows("GRANT SELECT, UPDATE ON accounts_user TO PUBLIC")
+    rows("GRANT SELECT, INSERT, UPDATE ON user_preferences TO PUBLIC")
+    found = finding(Gate.RIGHTS, State.DUAL_WRITE, replace(SOON, application_roles=(app,))).found
+    for privilege in ("SELECT", "INSERT", "UPDATE"):
+        assert f"PUBLIC may {privilege} on user_preferences" in found
+
+
+def test_what_each_of_several_roles_lacks_is_said_of_that_role(
+    owner: str, app: str, installed: list[int]
+) -> None:
+    """All are asked about in one statement; one reads, the other may lock nobody."""
+    with roles.role("reader") as reader:
+        rows(f"REVOKE ALL ON accounts_user FROM {app}")
+        rows(f"GRANT SELECT (id, preferences), UPDATE (preferences) ON accounts_user TO {app}")
+        rows(f"GRANT SELECT (id, preferences) ON accounts_user TO {reader}")
+        named = replace(SOON, application_roles=(reader, app, reader))
+        found = finding(Gate.RIGHTS, State.DUAL_WRITE, named).found
+        rows(f"REVOKE ALL (id, preferences) ON accounts_user FROM {reader}")
+    of_reader, of_app = found.split(f"the role {app} lacks")
+    for table in TYPED:
+        assert f'GRANT SELECT ON "public"."{table}" TO {reader}' in of_reader
+        assert f'GRANT SELECT, INSERT, UPDATE ON "public"."{table}" TO {app}' in of_app
+    assert found.count(f"the role {reader} lacks what it has on the column") == 1
+    assert f"{reader} could lock no user" not in found
+    assert f"the role {app} could lock no user once the column is dropped" in of_app
+
+
 def test_a_role_that_is_named_and_does_not_exist_is_an_unmet_gate(site: str) -> None:
     named = replace(SOON, application_roles=("nobody_at_all",))
     found = finding(Gate.RIGHTS, State.DUAL_WRITE, named)

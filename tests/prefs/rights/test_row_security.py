@@ -16,7 +16,7 @@ from prefs.engine.sight import UsersHidden
 from prefs.engine.states import Gate, State
 from prefs.engine.verification import verify_sample
 from prefs.models import NotificationPreferences, UserPreferences
-from prefs.sql import planned
+from prefs.sql import planned, row_security
 from tests.support import scratch
 from tests.support.refusals import assert_refused
 from tests.support.roles import give_everything_to, logged_in_as
@@ -165,9 +165,12 @@ def test_without_row_security_off_half_of_the_users_are_taken_for_all(
     assert copy != planned.functions()["prefs_copy"]
     rows(copy)
     rows(f"ALTER FUNCTION prefs_copy(bigint, bigint) OWNER TO {owner}")
-    monkeypatch.setattr("prefs.engine.sight.hidden_from", lambda alias: [])
+    for asks in ("hidden_from", "_hidden"):
+        monkeypatch.setattr(f"prefs.engine.sight.{asks}", lambda alias: [])
     monkeypatch.setattr("prefs.sql.copying.batch_settings", _without_row_security)
-    monkeypatch.setattr("prefs.sql.row_security.see", lambda: "SELECT %(value)s")
+    see = row_security.see().replace("'row_security', 'off'", "'row_security', 'on'")
+    assert see != row_security.see()
+    monkeypatch.setattr("prefs.sql.row_security.see", lambda: see)
     rows("ALTER TABLE user_preferences NO FORCE ROW LEVEL SECURITY")
     rows("ALTER TABLE notification_preferences NO FORCE ROW LEVEL SECURITY")
     with as_tenant(owner):

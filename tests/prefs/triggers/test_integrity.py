@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prefs.engine.integrity import problems, wrong_triggers
+from prefs.engine.look import look
 from prefs.engine.states import Gate, State
 from prefs.routing import DUAL_WRITE, Route
 from prefs.sql.trigger_functions import functions
@@ -65,7 +66,7 @@ def test_damage_is_a_problem_a_closed_gate_and_repaired_by_what_it_says(
     for problem in found:
         assert "manage.py install_prefs" in problem.repair
         assert "verify_prefs" in problem.repair
-    first = wrong_triggers(ALIAS, has_column=True)[0]
+    first = wrong_triggers(look(ALIAS))[0]
     assert_refused(Gate.TRIGGERS_INTACT, State.DUAL_WRITE, str(first))
     for _ in range(2):
         repair()
