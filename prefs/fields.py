@@ -139,7 +139,10 @@ class PreferencesField(models.JSONField):
         return "%s"
 
     def get_placeholder_sql(self, value: Any, compiler: Any, connection: Any) -> tuple[str, Any]:
-        """The same from 6.1 on."""
+        """The same from 6.1 on, for expressions too."""
+        if hasattr(value, "as_sql"):
+            sql, parameters = compiler.compile(value)
+            return sql, parameters
         return "%s", [value]
 
     def get_col(self, alias: str, output_field: Any = None) -> DocumentCol:

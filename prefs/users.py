@@ -122,9 +122,10 @@ class HasPreferences(models.Model):
         key = field.model._meta.pk.get_prep_value(pk_val)
         updated: Any
         if instances.is_expression(value):
-            updated = self._update_to(field, value, (base_qs, using, pk_val, others, *rest))
-            if updated and returned:
-                self.__dict__.pop(NAME, None)
+            row = (base_qs, using, pk_val, others, *rest)
+            updated, change = self._update_to(field, value, row)
+            if updated:
+                self._settle(field, change, returned=returned)
             return updated
         change = instances.change_of(field, self, value, key, using)
         if change is None and others:
@@ -158,8 +159,13 @@ class HasPreferences(models.Model):
                     return nothing
             return updated
 
-    def _update_to(self, field: PreferencesField, value: Any, row: tuple[Any, ...]) -> Any:
-        """Update the document to an expression, made of the row as it is under its lock."""
+    def _update_to(
+        self, field: PreferencesField, value: Any, row: tuple[Any, ...]
+    ) -> tuple[Any, str | None]:
+        """Update the document to an expression, made of the row as it is under its lock.
+
+        What Django's method returns, and the change that it was.
+        """
         base_qs, using, pk_val, *_ = row
         key = _key_name(field)
         with transaction.atomic(using=using, savepoint=False):
@@ -167,9 +173,14 @@ class HasPreferences(models.Model):
             list(rows.select_for_update(no_key=True).values_list("pk"))
             changes = instances.evaluated(rows, key, value)
             change = next(iter(changes.values()), None)
-            updated = self._update_both(change, next(iter(changes), pk_val), row)
+            return self._update_both(change, next(iter(changes), pk_val), row), change
+
+    def _settle(self, field: PreferencesField, change: str | None, *, returned: bool) -> None:
+        """After an expression was stored: Django has its value from 6.0 on, as `returned` says."""
         instances.forget(self)
-        return updated
+        if returned and change is not None:
+            [*value] = json.loads(change, cls=field.decoder)
+            self.__dict__[NAME] = value[0] if value else None
 
     def _do_insert(
         self, manager: Any, using: str, fields: Any, returning_fields: Any, raw: bool
@@ -181,19 +192,19 @@ class HasPreferences(models.Model):
         value = getattr(self, NAME) if raw else field.pre_save(self, True)
         text = None if instances.is_expression(value) else instances.text_of(field, value)
         others = [each for each in fields if each is not field]
+        changes: dict[Any, str] = {}
         returned = _without(field, returning_fields)
         with transaction.atomic(using=using, savepoint=False):
             results = super()._do_insert(manager, using, others, returning_fields, raw)  # type: ignore[misc]
             key = self._inserted_key(field, results, returning_fields)
             if text is None:
                 rows = field.model._base_manager.using(using).filter(pk=key)
-                instances.apply(instances.evaluated(rows, "pk", value), using)
+                changes = instances.evaluated(rows, "pk", value)
+                instances.apply(changes, using)
             elif text != instances.NOTHING:
                 instances.apply({key: instances.replacing(value, text)}, using)
         if text is None:
-            instances.forget(self)
-            if returned:
-                self.__dict__.pop(NAME, None)
+            self._settle(field, next(iter(changes.values()), None), returned=returned)
         else:
             instances.remember(self, text, key, using)
         return results

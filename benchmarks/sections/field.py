@@ -47,7 +47,7 @@ def measure(bench: Bench) -> list[Series]:
 def _arguments(
     what: str, calls: Mapping[str, Call], contenders: Mapping[str, Any], keys: list[Any]
 ) -> dict[str, list[Any]]:
-    """What each call is given: a key; or an instance that was loaded before, since none is timed."""
+    """What each call is given: a key, or an instance that was loaded before."""
     if not what.startswith("save"):
         return dict.fromkeys(calls, keys)
     loaded = [users.in_bulk(keys) for users in contenders.values()]

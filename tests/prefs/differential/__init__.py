@@ -1,0 +1,1 @@
+"""The differential test: a list of operations, on a plain JSONField and on ours in every state."""
