@@ -20,6 +20,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.expressions import Col
 from django.forms.fields import InvalidJSONInput
+from django.utils.functional import cached_property
 
 from prefs import codec
 from prefs.sql.documents import document_of, document_text_of, locked_text_of, text_of_few
@@ -29,14 +30,20 @@ from prefs.sql.documents import document_of, document_text_of, locked_text_of, t
 FEW = 21
 
 
-class Unreadable:
-    """Stands for a document that cannot be had, until the instance is made: then it is deferred.
+class Loaded:
+    """A document on its way into an instance, and the text that it was; see `HasPreferences`.
 
-    So one user's document keeps nobody from loading, and no user from logging in.
+    One that cannot be read is UNREADABLE, and deferred: so one user's document keeps nobody from
+    loading, and no user from logging in.
     """
 
+    __slots__ = ("text", "value")
 
-UNREADABLE = Unreadable()
+    def __init__(self, value: Any = None, text: str | None = None) -> None:
+        self.value, self.text = value, text
+
+
+UNREADABLE = Loaded()
 
 
 class DocumentCol(Col):
@@ -92,13 +99,15 @@ class DocumentCol(Col):
         own = query.model is not None and issubclass(query.model, self.target.model)
         return not query.select_for_update_of or (own and "self" in query.select_for_update_of)
 
-    def _decoded(self, value: Any, expression: Any, connection: Any) -> Any:
+    def _decoded(self, value: Any, expression: Any, connection: Any) -> Loaded:
         if value == "":
             return UNREADABLE
+        field: Any = self.target
         try:
-            return self.target.from_db_value(value, self, connection)  # type: ignore[attr-defined]
+            found = field.from_db_value(value, self, connection)
         except (RecursionError, ValueError):
             return UNREADABLE
+        return Loaded(found, field.text_loaded(found, value))
 
 
 class PreferencesField(models.JSONField):
@@ -134,6 +143,18 @@ class PreferencesField(models.JSONField):
         """What an expression of this type is."""
         return "jsonb"
 
+    def text_loaded(self, value: Any, text: str | None) -> str | None:
+        """The text that saving a value, loaded of this text, is compared with.
+
+        A site's own encoder may write what it loads in another way; None where it cannot.
+        """
+        if self.encoder is None and self.decoder is None:
+            return "null" if text is None else text
+        try:
+            return json.dumps(value, cls=self.encoder)
+        except (RecursionError, TypeError, ValueError):
+            return None
+
     def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
         """What it is in Django's own INSERT: having it keeps Django from asking for a type."""
         return "%s"
@@ -148,8 +169,12 @@ class PreferencesField(models.JSONField):
     def get_col(self, alias: str, output_field: Any = None) -> DocumentCol:
         """What stands for the field in a query; never one that an earlier query has had."""
         if output_field is None or output_field == self:
-            output_field = models.JSONField(null=True, encoder=self.encoder, decoder=self.decoder)
+            output_field = self._type
         return DocumentCol(alias, self, output_field)
+
+    @cached_property
+    def _type(self) -> models.JSONField[Any, Any]:
+        return models.JSONField(null=True, encoder=self.encoder, decoder=self.decoder)
 
     @property
     def cached_col(self) -> DocumentCol:

@@ -9,7 +9,7 @@ one transaction with the row, before `post_save`. The system check prefs.E002 sa
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -19,7 +19,7 @@ from django.db.models.base import DEFERRED
 from django.db.models.signals import class_prepared
 
 from prefs import codec, instances
-from prefs.fields import UNREADABLE, PreferencesField, document_field
+from prefs.fields import UNREADABLE, Loaded, PreferencesField, document_field
 from prefs.instances import NAME
 from prefs.owner_managers import upgrade
 
@@ -40,18 +40,22 @@ class HasPreferences(models.Model):
         if loading is None or place is None:
             return super().from_db(db, field_names, values, **options)
         row = list(values)
-        if row[place] is UNREADABLE:
+        loaded = row[place]
+        if not isinstance(loaded, Loaded):
+            return super().from_db(db, field_names, row, **options)
+        if loaded is not UNREADABLE:
+            row[place] = loaded.value
+        elif len(row) == len(loading.names):
             row[place] = DEFERRED
-        text = None if row[place] is DEFERRED else _dumped(row[place], loading.encode)
-        if row[place] is DEFERRED and len(row) != len(loading.names):
+        else:
             # Django takes shorter rows for those of fewer fields.
             del row[place]
             field_names = [name for name in field_names if name != NAME]
         user = super().from_db(db, field_names, row, **options)
         # A child's link to its parent may be deferred; then saving replaces the document.
         key = user.__dict__.get(loading.key)
-        if text is not None and key is not None:
-            instances.remember(user, text, key, db or DEFAULT_DB_ALIAS)
+        if loaded.text is not None and key is not None:
+            instances.remember(user, loaded.text, key, db or DEFAULT_DB_ALIAS)
         return user
 
     def refresh_from_db(
@@ -81,20 +85,20 @@ class HasPreferences(models.Model):
             if before is not DEFERRED:
                 values[NAME] = before
             raise
-        self._remember(field, values[NAME], self._state.db or DEFAULT_DB_ALIAS)
+        try:
+            text = instances.text_of(field, values[NAME])
+        except (RecursionError, TypeError, ValueError):
+            # Saving it will say so.
+            instances.forget(self)
+        else:
+            key = instances.key_of(field, self)
+            instances.remember(self, text, key, self._state.db or DEFAULT_DB_ALIAS)
 
     def _document_of_its_own(self, field: PreferencesField) -> Any:
         """The document, read alone; the error that says why it cannot be."""
         manager = instances.preferences(self._state.db or DEFAULT_DB_ALIAS)
         key = instances.key_of(field, self)
         return codec.decode(key, manager.document_text(key), field.decoder)
-
-    def _remember(self, field: PreferencesField, value: Any, alias: str) -> None:
-        text = _dumped(value, lambda each: instances.text_of(field, each))
-        if text is None:
-            instances.forget(self)
-        else:
-            instances.remember(self, text, instances.key_of(field, self), alias)
 
     def _do_update(  # type: ignore[override]  # before 6.0 it returns no fields
         self,
@@ -230,12 +234,11 @@ class_prepared.connect(_prepare)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Loading:
-    """How the rows of a model are loaded: its fields, its key's name, and how a text is made."""
+    """How the rows of a model are loaded: its fields, where the document is, the owner's key."""
 
     names: list[str]
     at: int
     key: str
-    encode: Callable[[Any], str]
 
     def place(self, count: int, loaded: Collection[str]) -> int | None:
         """Where the document is among so many values; None where it was not loaded."""
@@ -259,17 +262,8 @@ def _loading_of(model: type[models.Model]) -> _Loading | None:
     field = document_field(model)
     if field is None:
         return None
-    encode = (field.encoder or json.JSONEncoder)().encode
     names = [each.attname for each in model._meta.concrete_fields]
-    return _Loading(names=names, at=names.index(NAME), key=_key_name(field), encode=encode)
-
-
-def _dumped(value: Any, encode: Callable[[Any], str]) -> str | None:
-    """The text of a document that was loaded; None where a site's encoder cannot write it."""
-    try:
-        return encode(value)
-    except (RecursionError, TypeError, ValueError, OverflowError):
-        return None
+    return _Loading(names=names, at=names.index(NAME), key=_key_name(field))
 
 
 def _key_name(field: PreferencesField) -> str:
