@@ -14,6 +14,7 @@ from prefs import instances
 from prefs.difference import replacement
 from prefs.fields import DocumentCol, preferences_field
 from prefs.instances import NAME
+from prefs.searches import PreferencesQuery
 from prefs.sources import CHUNK
 
 User = TypeVar("User", bound=models.Model)
@@ -41,8 +42,10 @@ class _Chunked(ModelIterable):  # type: ignore[type-arg]  # generic for mypy alo
 class PreferencesQuerySet(models.QuerySet[User]):
     """What the default manager of the user model returns."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(
+        self, model: Any = None, query: Any = None, using: str | None = None, hints: Any = None
+    ) -> None:
+        super().__init__(model, query or PreferencesQuery(model), using, hints)
         self._iterable_class = _Chunked
 
     def update(self, **values: Any) -> int:

@@ -1,0 +1,296 @@
+"""Conditions on documents as a search for the users that they hold for.
+
+A condition that is asked of everybody one by one costs a look into the tables for each. Asked
+of the tables it is a scan, or an index. So it is compiled once for each store, with what stands
+there for the document, and the users of all of them are those it holds for: as a whole, with all
+its negations, so that three-valued logic stays PostgreSQL's own.
+
+- the rows of the tables: a leaf is its column, or in the residue;
+- where only leaves are asked for, and none by its absence: columns alone, which indexes and
+  statistics serve, and the few rows with a quarantined value by an index of their own;
+- users without rows: their document is `{}`;
+- blobs, in the route that reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from django.db.models import BooleanField
+from django.db.models.expressions import Col, Expression, Value
+from django.db.models.fields.json import (
+    ContainedBy,
+    DataContains,
+    HasAnyKeys,
+    HasKey,
+    HasKeys,
+    JSONExact,
+    KeyTextTransform,
+    KeyTransform,
+    KeyTransformExact,
+    KeyTransformIn,
+)
+from django.db.models.lookups import IsNull, Lookup
+from django.db.models.sql.where import WhereNode
+
+from prefs.lookups import (
+    ArmDocument,
+    DocumentJSONField,
+    DocumentKey,
+    DocumentKeyText,
+    is_document,
+    key_of,
+    path_of,
+)
+from prefs.mapping import ClockTime, Flag, Leaf, Node, WholeNumber
+from prefs.sql import expressions, leaves
+from prefs.sql.leaves import Sql
+from prefs.sql.names import quote
+
+
+class BlobDocument(ArmDocument):
+    """The blob of a row of users."""
+
+    def at(self, keys: list[str]) -> Sql | None:
+        return None
+
+    def as_sql(self, compiler: Any, connection: Any) -> Sql:
+        return leaves.blob_value(), []
+
+
+class TypedDocument(ArmDocument):
+    """The document of typed rows; remembers which of them it was asked for."""
+
+    def __init__(self, output_field: Any, *, columns_only: bool = False) -> None:
+        super().__init__(output_field=output_field)
+        self.columns_only = columns_only
+        self.rows: set[str] = set()
+
+    def resolve_expression(self, *_: Any, **__: Any) -> TypedDocument:
+        return self
+
+    def at(self, keys: list[str]) -> Sql | None:
+        if found := leaves.leaf_at(keys):
+            leaf, rest = found
+            self.rows.add(leaves.row_of(leaf))
+            if self.columns_only:
+                return leaves.below(leaves.leaf_json(leaf, leaves.row_of(leaf)), rest)
+            self.rows.add("p")
+            return leaves.below(leaves.leaf_value(leaf), rest)
+        if leaves.is_outside(keys):
+            self.rows.add("p")
+            return leaves.below(leaves.residue_at(()), keys)
+        return None
+
+    def of_node(self, sql: str) -> str:
+        """SQL that names both rows."""
+        self.rows |= {"p", "n"}
+        return sql
+
+    def as_sql(self, compiler: Any, connection: Any) -> Sql:
+        return self.of_node(f"({expressions.document('p', 'n')})"), []
+
+
+class Part(Expression):
+    """A piece of a condition: SQL and its parameters, and expressions of Django's."""
+
+    conditional = True
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(output_field=BooleanField())
+        self.parts = parts
+
+    def as_sql(self, compiler: Any, connection: Any) -> Sql:
+        sql, parameters = "", list[object]()
+        for part in self.parts:
+            more, values = part if isinstance(part, tuple) else compiler.compile(part)
+            sql, parameters = sql + more, [*parameters, *values]
+        return sql, parameters
+
+
+def _raw(sql: str) -> Sql:
+    return sql, []
+
+
+def translated(node: Any, root: ArmDocument | Value | None) -> Any:
+    """A copy of an expression with `root` for the document, and our transforms for Django's.
+
+    Without a root the document stays what it is.
+    """
+    if node is None or is_document(node):
+        return node if root is None else root
+    if isinstance(node, KeyTransform):
+        below, keys = path_of(node)
+        if is_document(below):
+            *inner, last = keys
+            value: Any = below if root is None else root
+            for key in inner:
+                value = DocumentKey(key, value)
+            text = isinstance(node, KeyTextTransform)
+            return (DocumentKeyText if text else DocumentKey)(last, value)
+    if isinstance(root, TypedDocument) and (part := _by_rows(node, root)):
+        return part
+    copy = node.clone() if isinstance(node, WhereNode) else node.copy()
+    copy.set_source_expressions([translated(n, root) for n in node.get_source_expressions()])
+    return copy
+
+
+# --- lookups by the rows of the tables -----------------------------------------------
+
+
+def _by_rows(lookup: Any, document: TypedDocument) -> Part | None:
+    """A lookup as the columns answer it; None where its operator over their JSON does."""
+    if not isinstance(lookup, Lookup):
+        return None
+    if (found := _place(lookup.lhs)) is None:
+        return None
+    keys, rhs = found, lookup.rhs
+    if document.columns_only:
+        return _by_column(lookup, keys, document)
+    node = leaves.node_at(keys)
+    if node is None:
+        return None
+    if isinstance(lookup, IsNull):
+        there = document.of_node(leaves.is_there(node))
+        return Part(_raw(f"NOT {there}" if rhs else there))
+    if type(lookup) in (HasKey, HasKeys, HasAnyKeys) and not hasattr(rhs, "resolve_expression"):
+        names = [str(rhs)] if type(lookup) is HasKey else [str(name) for name in rhs]
+        return _has_keys(names, node, document, any_of=type(lookup) is HasAnyKeys)
+    if isinstance(lookup, JSONExact | DataContains | ContainedBy) and isinstance(rhs, dict):
+        return _compared(lookup, node, document)
+    return None
+
+
+def _place(lhs: Any) -> list[str] | None:
+    """The keys of a document's part; none for the document."""
+    if is_document(lhs):
+        return []
+    if isinstance(lhs, KeyTransform) and not isinstance(lhs, KeyTextTransform):
+        root, keys = path_of(lhs)
+        return keys if is_document(root) else None
+    return None
+
+
+def _by_column(lookup: Lookup[Any], keys: list[str], document: TypedDocument) -> Part | None:
+    found, rhs = leaves.leaf_at(keys), lookup.rhs
+    if found is None or found[1]:
+        return None
+    leaf, column = found[0], f"{leaves.row_of(found[0])}.{quote(found[0].column)}"
+    if type(lookup) is KeyTransformExact and not hasattr(rhs, "resolve_expression"):
+        wanted = [_fitting(leaf, rhs, lookup)]
+    elif type(lookup) is KeyTransformIn and lookup.rhs_is_direct_value():
+        wanted = [_fitting(leaf, value, lookup) for value in rhs]
+    else:
+        return None
+    document.rows.add(leaves.row_of(leaf))
+    stated = [value for value in wanted if value is not None]
+    if isinstance(leaf.domain, Flag):
+        asked = [column if value else f"NOT {column}" for value in stated]
+        return Part(_raw("(" + " OR ".join(asked or ["false"]) + ")"))
+    if not stated:
+        return Part(_raw("false"))
+    return Part((f"{column} IN ({', '.join(['%s'] * len(stated))})", stated))
+
+
+def _fitting(leaf: Leaf, value: Any, lookup: Lookup[Any]) -> Any:
+    """What a column of this kind holds for a JSON value that is equal to it; None if nothing."""
+    value = _json(value, lookup)
+    match leaf.domain:
+        case Flag():
+            return value if isinstance(value, bool) else None
+        case WholeNumber(minimum=minimum, maximum=maximum):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            inside = number and minimum <= value <= maximum and value == int(value)
+            return int(value) if inside else None
+        case domain:
+            # What else is a string fits no column, and might not be text to PostgreSQL.
+            plain = isinstance(value, str) and value.isascii() and value.isprintable()
+            timely = not isinstance(domain, ClockTime) or re.match(domain.pattern, str(value))
+            return value if plain and timely else None
+
+
+def _json(value: Any, lookup: Lookup[Any]) -> Any:
+    """A value as its JSON says it: the names in it are strings, whatever they were."""
+    return json.loads(_text(value, lookup))
+
+
+def _text(value: Any, lookup: Lookup[Any]) -> str:
+    field = lookup.lhs.output_field
+    return json.dumps(value, cls=field.encoder)
+
+
+def _has_keys(
+    names: list[str], node: Node, document: TypedDocument, *, any_of: bool
+) -> Part:
+    here = leaves.residue_at(node.path)
+    asked: list[Any] = []
+    for name in names:
+        set_below = [leaf for leaf in leaves.leaves_below(node) if leaf.path[len(node.path)] == name]
+        sql = f"({leaves.any_set(set_below)} OR COALESCE({here} ? %s, false))"
+        asked += [_raw(" OR " if any_of else " AND "), (sql, [name])]
+    if not asked:
+        asked = [_raw(""), _raw("false" if any_of else "true")]
+    there = document.of_node(leaves.is_there(node))
+    return Part(_raw(f"CASE WHEN {there} THEN "), *asked[1:], _raw(" END"))
+
+
+def _compared(lookup: Lookup[Any], node: Node, document: TypedDocument) -> Part:
+    """A comparison with an object: by its leaves, then, but for `contains`, by the document.
+
+    It is NULL where there is nothing to compare, as the operator would be.
+    """
+    value = _json(lookup.rhs, lookup)
+    first: list[Sql] = [] if isinstance(lookup, ContainedBy) else _held(value, node)
+    if not isinstance(lookup, DataContains):
+        others = [leaf for leaf in leaves.leaves_below(node) if not _says(value, node, leaf)]
+        first += [_raw(f"NOT {leaves.any_set(others)}")]
+    there = document.of_node(leaves.is_there(node))
+    parts: list[Any] = [_raw(f"CASE WHEN NOT {there} THEN NULL")]
+    for sql, parameters in first:
+        parts.append((f" WHEN ({sql}) IS NOT TRUE THEN false", parameters))
+    if isinstance(lookup, DataContains):
+        return Part(*parts, _raw(" ELSE true END"))
+    whole = lookup.copy()
+    value_here: Any = document
+    for key in node.path:
+        value_here = KeyTransform(key, value_here)
+    whole.lhs = value_here
+    return Part(*parts, _raw(" ELSE "), whole, _raw(" END"))
+
+
+def _says(value: Any, node: Node, leaf: Leaf) -> bool:
+    """Whether an object at `node` has something at a leaf."""
+    for name in leaf.path[len(node.path) :]:
+        if not isinstance(value, dict) or name not in value:
+            return False
+        value = value[name]
+    return True
+
+
+def _held(value: dict[str, Any], node: Node) -> list[Sql]:
+    """The conditions that, together, say that the object at `node` contains another one.
+
+    An array contains a scalar only at the top of a comparison, so scalars must be equal here.
+    """
+    found: list[Sql] = []
+    children = {child.name: child for child in node.nodes}
+    mapped = {leaf.name: leaf for leaf in node.leaves}
+    for name, inner in value.items():
+        scalar = not isinstance(inner, dict | list)
+        operator, text = ("=" if scalar else "@>"), json.dumps(inner)
+        if name in mapped:
+            found.append((f"{leaves.leaf_value(mapped[name])} {operator} %s::jsonb", [text]))
+        elif name in children and isinstance(inner, dict):
+            found += _held(inner, children[name]) or [_is_object(children[name])]
+        else:
+            here = leaves.residue_at(node.path)
+            found.append((f"({here} -> %s) {operator} %s::jsonb", [name, text]))
+    return found or [_is_object(node)]
+
+
+def _is_object(node: Node) -> Sql:
+    below = leaves.any_set(leaves.leaves_below(node))
+    residue = f"jsonb_typeof({leaves.residue_at(node.path)}) = 'object'"
+    return _raw(f"{below} OR {residue}")

@@ -1,0 +1,239 @@
+"""Parts of a document in a statement of Django's, without building the whole document.
+
+A path of keys is a mapped leaf (or below one), or outside the mapping, or an inner object. The
+first two need one column or the residue; an inner object needs the document. What is rendered
+here holds the keys that a caller gave as parameters, and the names of the mapping as literals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from prefs.mapping import (
+    LEAVES,
+    RESIDUE_COLUMN,
+    TREE,
+    USER_TABLE,
+    ClockTime,
+    Leaf,
+    Node,
+)
+from prefs.routing import DUAL_WRITE, READ_TABLES
+from prefs.sql.documents import gone, switch
+from prefs.sql.expressions import literal, path_literal
+from prefs.sql.functions import SWITCH_MISSING
+from prefs.sql.names import names, qualified, quote
+
+Sql = tuple[str, list[object]]
+
+# The keys of a document below which there are leaves: what a residue has at one is quarantined.
+TOP_NAMES = tuple(dict.fromkeys(leaf.path[0] for leaf in LEAVES))
+_LEAF_AT = {leaf.path: leaf for leaf in LEAVES}
+
+
+@cache
+def reads_tables() -> str:
+    """Whether the tables are read: asked once a statement; a missing switch is an error."""
+    return f"""(SELECT CASE WHEN s.dual_write IS NULL OR s.read_tables IS NULL
+      THEN {qualified(SWITCH_MISSING)}() IS NULL ELSE s.read_tables END
+      FROM (SELECT {switch(DUAL_WRITE)} AS dual_write, {switch(READ_TABLES)} AS read_tables
+      OFFSET 0) s)"""
+
+
+def node_at(keys: Sequence[str]) -> Node | None:
+    """The inner object at these keys; the document itself where there are none."""
+    node = TREE
+    for key in keys:
+        found = next((child for child in node.nodes if child.name == key), None)
+        if found is None:
+            return None
+        node = found
+    return node
+
+
+def leaf_at(keys: Sequence[str]) -> tuple[Leaf, list[str]] | None:
+    """The leaf at or above these keys, and the keys below it."""
+    for depth in range(1, len(keys) + 1):
+        if leaf := _LEAF_AT.get(tuple(keys[:depth])):
+            return leaf, list(keys[depth:])
+    return None
+
+
+def is_outside(keys: Sequence[str]) -> bool:
+    """Whether these keys lead out of the mapping, so that the residue has what is there.
+
+    Not where a number leads out: it may be the place of an item in an array.
+    """
+    node: Node | None = TREE
+    for key in keys:
+        assert node is not None
+        if _is_number(key):
+            return False
+        if any(leaf.name == key for leaf in node.leaves):
+            return False
+        node = next((child for child in node.nodes if child.name == key), None)
+        if node is None:
+            return True
+    return False
+
+
+def _is_number(key: str) -> bool:
+    try:
+        int(key)
+    except ValueError:
+        return False
+    return True
+
+
+def leaf_json(leaf: Leaf, row: str) -> str:
+    """The column of a leaf as jsonb; NULL where it is not set."""
+    column = f"{row}.{quote(leaf.column)}"
+    if isinstance(leaf.domain, ClockTime):
+        column = f"left({column}::text, 5)"
+    return f"to_jsonb({column})"
+
+
+def row_of(leaf: Leaf) -> str:
+    """The alias of the row that holds a leaf, wherever one is named here."""
+    return "p" if leaf.table == USER_TABLE else "n"
+
+
+def residue_at(path: Sequence[str]) -> str:
+    """What the residue of the row `p` has at a path of the mapping."""
+    residue = f"p.{quote(RESIDUE_COLUMN)}"
+    return f"({residue} #> {path_literal(tuple(path))})" if path else residue
+
+
+@cache
+def quarantined_rows() -> str:
+    """The condition, on the row `p`, that something is quarantined; it has a partial index."""
+    return f"p.{quote(RESIDUE_COLUMN)} ?| {path_literal(TOP_NAMES)}::text[]"
+
+
+def below(value: str, rest: Sequence[str]) -> Sql:
+    """`value`, or what it has at the further keys."""
+    return (f"({value} #> %s)", [list(rest)]) if rest else (value, [])
+
+
+# --- as a scalar ---------------------------------------------------------------------
+
+
+def scalar(key: str, keys: Sequence[str]) -> Sql | None:
+    """What the document of the user with this key has at `keys`, by route; None for an object.
+
+    `key` is an expression of the statement around it.
+    """
+    n = names()
+    if found := leaf_at(keys):
+        typed, parameters = below(_stored(found[0], key), found[1])
+    elif is_outside(keys):
+        residue, parameters = below(f"p.{n.residue}", keys)
+        typed = f"(SELECT {residue} FROM {n.user_table} p WHERE p.user_id = {key})"
+    else:
+        return None
+    blob = f"""(SELECT (SELECT {n.blob} #> %s FROM {n.users} x WHERE x.{n.key} = {key})
+      FROM {gone()})"""
+    sql = f"CASE WHEN {reads_tables()} THEN {typed} ELSE {blob} END"
+    return f"({sql})", [*parameters, list(keys)]
+
+
+def _stored(leaf: Leaf, key: str) -> str:
+    """The leaf of one user in the tables: its column, else what is quarantined."""
+    n, value, residue = names(), leaf_json(leaf, row_of(leaf)), residue_at(leaf.path)
+    if leaf.table == USER_TABLE:
+        return f"""(SELECT COALESCE({value}, {residue}) FROM {n.user_table} p
+        WHERE p.user_id = {key})"""
+    return f"""COALESCE((SELECT {value} FROM {n.notification_table} n WHERE n.user_id = {key}),
+      (SELECT {residue} FROM {n.user_table} p WHERE p.user_id = {key}
+       AND {quarantined_rows()}))"""
+
+
+# --- over everybody ------------------------------------------------------------------
+
+
+@cache
+def blob_value() -> str:
+    """The blob of a row of users.
+
+    It is named inside CASE, and not beside a condition: where the column is gone the name
+    stands for an error, which must not be evaluated by the route of the tables.
+    """
+    return f"(CASE WHEN {reads_tables()} THEN NULL ELSE {names().blob} END)"
+
+
+def leaf_value(leaf: Leaf) -> str:
+    """A leaf in the rows `p` and `n`: its column, else what is quarantined."""
+    return f"COALESCE({leaf_json(leaf, row_of(leaf))}, {residue_at(leaf.path)})"
+
+
+def leaves_below(node: Node) -> tuple[Leaf, ...]:
+    """The leaves in an inner object and in the objects in it."""
+    depth = len(node.path)
+    return tuple(leaf for leaf in LEAVES if leaf.path[:depth] == node.path)
+
+
+def any_set(leaves: Sequence[Leaf]) -> str:
+    """Whether the column of one of these is set."""
+    columns = ", ".join(f"{row_of(leaf)}.{quote(leaf.column)}" for leaf in leaves)
+    return f"(num_nonnulls({columns}) > 0)" if columns else "false"
+
+
+def is_there(node: Node) -> str:
+    """Whether the rows `p` and `n` have anything at an inner object: for the root, a document."""
+    return f"({any_set(leaves_below(node))} OR {residue_at(node.path)} IS NOT NULL)"
+
+
+def rows(*, joined: bool, only_notifications: bool = False) -> str:
+    """FROM the typed rows of everybody, as `p` and, if `joined`, `n`."""
+    n = names()
+    if only_notifications:
+        return f"{n.notification_table} n"
+    also = f" LEFT JOIN {n.notification_table} n ON n.user_id = p.user_id" if joined else ""
+    return f"{n.user_table} p{also}"
+
+
+def of_rows(source: str, key: str, condition: str) -> str:
+    """The users of typed rows that a condition holds for, in the route of the tables."""
+    return f"SELECT {key}.user_id FROM {source} WHERE {reads_tables()} AND ({condition})"
+
+
+def of_nobodys_rows(condition: str) -> str:
+    """The users that were not copied, in the route of the tables: their document is `{}`."""
+    n = names()
+    return f"""SELECT x.{n.key} FROM {n.users} x WHERE {reads_tables()} AND ({condition})
+      AND NOT EXISTS (SELECT FROM {n.user_table} p WHERE p.user_id = x.{n.key})"""
+
+
+def of_blobs(condition: str) -> str:
+    """The users of blobs that a condition holds for, in the route of the blob."""
+    n = names()
+    return f"SELECT x.{n.key} FROM {n.users} x WHERE NOT {reads_tables()} AND ({condition})"
+
+
+def _arms(arms: Sequence[str]) -> str:
+    return f"{gone()} CROSS JOIN LATERAL ({' UNION ALL '.join(arms)}) q(user_id)"
+
+
+def among(key: str, arms: Sequence[str]) -> str:
+    """Whether a key is of one of these users: all of them are found first, then looked up."""
+    return f"{key} = ANY(ARRAY(SELECT q.user_id FROM {_arms(arms)}))"
+
+
+def exists(key: str, arms: Sequence[str]) -> str:
+    """The same for the planner to choose how: a join, a hash, or one user after the other."""
+    return f"EXISTS (SELECT FROM {_arms(arms)} WHERE q.user_id = {key})"
+
+
+def seldom(condition: str) -> str:
+    """A condition of which the planner expects that it holds for one row in 200.
+
+    A hash of users is refused by what it is expected to hold; the other way, user by user,
+    takes ten times as long.
+    """
+    return f"(CASE WHEN {condition} THEN 1 END) = 1"
+
+
+def text_literal(text: str) -> str:
+    """A string of the mapping in a statement that has parameters."""
+    return literal(text).replace("%", "%%")
