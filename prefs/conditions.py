@@ -19,7 +19,7 @@ import re
 from typing import Any
 
 from django.db.models import BooleanField
-from django.db.models.expressions import Col, Expression, Value
+from django.db.models.expressions import Expression, Value
 from django.db.models.fields.json import (
     ContainedBy,
     DataContains,
@@ -37,11 +37,9 @@ from django.db.models.sql.where import WhereNode
 
 from prefs.lookups import (
     ArmDocument,
-    DocumentJSONField,
     DocumentKey,
     DocumentKeyText,
     is_document,
-    key_of,
     path_of,
 )
 from prefs.mapping import ClockTime, Flag, Leaf, Node, WholeNumber
@@ -221,13 +219,13 @@ def _text(value: Any, lookup: Lookup[Any]) -> str:
     return json.dumps(value, cls=field.encoder)
 
 
-def _has_keys(
-    names: list[str], node: Node, document: TypedDocument, *, any_of: bool
-) -> Part:
+def _has_keys(names: list[str], node: Node, document: TypedDocument, *, any_of: bool) -> Part:
     here = leaves.residue_at(node.path)
     asked: list[Any] = []
     for name in names:
-        set_below = [leaf for leaf in leaves.leaves_below(node) if leaf.path[len(node.path)] == name]
+        set_below = [
+            leaf for leaf in leaves.leaves_below(node) if leaf.path[len(node.path)] == name
+        ]
         sql = f"({leaves.any_set(set_below)} OR COALESCE({here} ? %s, false))"
         asked += [_raw(" OR " if any_of else " AND "), (sql, [name])]
     if not asked:

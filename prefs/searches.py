@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db.models import BooleanField
-from django.db.models.expressions import Case, Col, CombinedExpression, Expression, Func, Value, When
+from django.db.models.expressions import (
+    Case,
+    Col,
+    CombinedExpression,
+    Expression,
+    Func,
+    Value,
+    When,
+)
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.lookups import IsNull, Lookup
 from django.db.models.sql import Query
@@ -57,38 +65,33 @@ class Search(Expression):
     def as_sql(self, compiler: Any, connection: Any) -> Sql:
         document = next(_documents(self.condition))
         key, _ = key_of(document).as_sql(compiler, connection)
-        try:
-            arms = self._arms(compiler, document.output_field)
-        except EmptyResultSet:
-            raise (EmptyResultSet if self.positive else FullResultSet) from None
-        except FullResultSet:
-            raise (FullResultSet if self.positive else EmptyResultSet) from None
+        arms = [arm for arm in self._arms(compiler, document.output_field) if arm is not None]
+        if not arms:
+            raise EmptyResultSet if self.positive else FullResultSet
         found = (leaves.among if self.sole else leaves.exists)(key, [sql for sql, _ in arms])
         parameters = [value for _, values in arms for value in values]
         return (found if self.positive else f"NOT {found}"), parameters
 
-    def _arms(self, compiler: Any, field: Any) -> list[Sql]:
-        blobs, values = self._of(compiler, BlobDocument(output_field=field))
-        arms = [(leaves.of_blobs(blobs), values)]
+    def _arms(self, compiler: Any, field: Any) -> Iterator[Sql | None]:
+        """The statements that find them; None for one that would find nobody."""
+        yield self._arm(compiler, BlobDocument(output_field=field), leaves.of_blobs)
         typed = TypedDocument(field)
-        sql, values = self._of(compiler, typed)
-        source = leaves.rows(joined="n" in typed.rows)
         if not _by_columns(self.condition):
-            arms.append((leaves.of_rows(source, "p", sql), values))
-            sql, values = self._of(compiler, Value({}, output_field=field))
-            return [*arms, (leaves.of_nobodys_rows(sql), values)]
-        arms.append((leaves.of_rows(source, "p", f"{leaves.quarantined_rows()} AND {sql}"), values))
+            yield self._arm(compiler, typed, lambda sql: leaves.of_rows(typed.rows, sql))
+            yield self._arm(compiler, Value({}, output_field=field), leaves.of_nobodys_rows)
+            return
+        yield self._arm(compiler, typed, lambda sql: leaves.of_quarantined_rows(typed.rows, sql))
         columns = TypedDocument(field, columns_only=True)
-        sql, values = self._of(compiler, columns)
-        alone = columns.rows == {"n"}
-        source = leaves.rows(joined="n" in columns.rows, only_notifications=alone)
-        return [*arms, (leaves.of_rows(source, "n" if alone else "p", sql), values)]
+        yield self._arm(compiler, columns, lambda sql: leaves.of_rows(columns.rows, sql))
 
-    def _of(self, compiler: Any, root: Any) -> Sql:
-        sql, parameters = compiler.compile(translated(self.condition, root))
-        if not self.sole:
-            sql = leaves.seldom(sql)
-        return sql, list(parameters)
+    def _arm(self, compiler: Any, root: Any, statement: Callable[[str], str]) -> Sql | None:
+        try:
+            sql, parameters = compiler.compile(translated(self.condition, root))
+        except EmptyResultSet:
+            return None
+        except FullResultSet:
+            sql, parameters = "true", []
+        return statement(sql if self.sole else leaves.seldom(sql)), list(parameters)
 
 
 def _documents(node: Any) -> Iterator[Col]:

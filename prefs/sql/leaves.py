@@ -7,7 +7,7 @@ here holds the keys that a caller gave as parameters, and the names of the mappi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 
 from prefs.mapping import (
@@ -21,7 +21,7 @@ from prefs.mapping import (
 )
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql.documents import gone, switch
-from prefs.sql.expressions import literal, path_literal
+from prefs.sql.expressions import path_literal
 from prefs.sql.functions import SWITCH_MISSING
 from prefs.sql.names import names, qualified, quote
 
@@ -184,18 +184,23 @@ def is_there(node: Node) -> str:
     return f"({any_set(leaves_below(node))} OR {residue_at(node.path)} IS NOT NULL)"
 
 
-def rows(*, joined: bool, only_notifications: bool = False) -> str:
-    """FROM the typed rows of everybody, as `p` and, if `joined`, `n`."""
+def of_rows(named: Collection[str], condition: str) -> str:
+    """The users of typed rows that a condition on the rows `named` holds for, if tables are read.
+
+    It may name `p` and `n`; every user that was copied has both.
+    """
     n = names()
-    if only_notifications:
-        return f"{n.notification_table} n"
-    also = f" LEFT JOIN {n.notification_table} n ON n.user_id = p.user_id" if joined else ""
-    return f"{n.user_table} p{also}"
-
-
-def of_rows(source: str, key: str, condition: str) -> str:
-    """The users of typed rows that a condition holds for, in the route of the tables."""
+    key, source = ("n", f"{n.notification_table} n")
+    if set(named) != {"n"}:
+        key, source = "p", f"{n.user_table} p"
+        if "n" in named:
+            source += f" LEFT JOIN {n.notification_table} n ON n.user_id = p.user_id"
     return f"SELECT {key}.user_id FROM {source} WHERE {reads_tables()} AND ({condition})"
+
+
+def of_quarantined_rows(named: Collection[str], condition: str) -> str:
+    """The same of rows where something is quarantined, by their index."""
+    return of_rows({"p", *named}, f"{quarantined_rows()} AND ({condition})")
 
 
 def of_nobodys_rows(condition: str) -> str:
@@ -232,8 +237,3 @@ def seldom(condition: str) -> str:
     takes ten times as long.
     """
     return f"(CASE WHEN {condition} THEN 1 END) = 1"
-
-
-def text_literal(text: str) -> str:
-    """A string of the mapping in a statement that has parameters."""
-    return literal(text).replace("%", "%%")
