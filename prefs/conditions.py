@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import BooleanField
@@ -59,11 +60,17 @@ class BlobDocument(ArmDocument):
 
 
 class TypedDocument(ArmDocument):
-    """The document of typed rows; remembers which of them it was asked for."""
+    """The document of typed rows; remembers which of them it was asked for.
 
-    def __init__(self, output_field: Any, *, columns_only: bool = False) -> None:
+    `positive` says that the condition is under no negation: then it need not be told whether
+    it is false or unknown.
+    """
+
+    def __init__(
+        self, output_field: Any, *, columns_only: bool = False, positive: bool = False
+    ) -> None:
         super().__init__(output_field=output_field)
-        self.columns_only = columns_only
+        self.columns_only, self.positive = columns_only, positive
         self.rows: set[str] = set()
 
     def resolve_expression(self, *_: Any, **__: Any) -> TypedDocument:
@@ -82,13 +89,18 @@ class TypedDocument(ArmDocument):
             return leaves.below(leaves.residue_at(()), keys)
         return None
 
-    def of_node(self, sql: str) -> str:
-        """SQL that names both rows."""
-        self.rows |= {"p", "n"}
-        return sql
+    def is_there(self, node: Node) -> str:
+        """Whether there is anything at an inner object."""
+        self.name(leaves.leaves_below(node) if node.path else ())
+        return leaves.is_there(node)
+
+    def name(self, named: Iterable[Leaf]) -> None:
+        """Take note that SQL names these leaves, and the residue."""
+        self.rows |= {"p", *map(leaves.row_of, named)}
 
     def as_sql(self, compiler: Any, connection: Any) -> Sql:
-        return self.of_node(f"({expressions.document('p', 'n')})"), []
+        self.rows |= {"p", "n"}
+        return f"({expressions.document('p', 'n')})", []
 
 
 class Part(Expression):
@@ -151,7 +163,7 @@ def _by_rows(lookup: Any, document: TypedDocument) -> Part | None:
     if node is None:
         return None
     if isinstance(lookup, IsNull):
-        there = document.of_node(leaves.is_there(node))
+        there = document.is_there(node)
         return Part(_raw(f"NOT {there}" if rhs else there))
     if type(lookup) in (HasKey, HasKeys, HasAnyKeys) and not hasattr(rhs, "resolve_expression"):
         names = [str(rhs)] if type(lookup) is HasKey else [str(name) for name in rhs]
@@ -219,43 +231,45 @@ def _text(value: Any, lookup: Lookup[Any]) -> str:
     return json.dumps(value, cls=field.encoder)
 
 
+def _true_or_unknown(node: Node, document: TypedDocument, *condition: Any) -> Part:
+    """A condition that is never unknown, made so where there is nothing at `node`."""
+    if document.positive:
+        return Part(*condition)
+    there = document.is_there(node)
+    return Part(_raw("CASE WHEN "), *condition, _raw(f" THEN true WHEN {there} THEN false END"))
+
+
 def _has_keys(names: list[str], node: Node, document: TypedDocument, *, any_of: bool) -> Part:
-    here = leaves.residue_at(node.path)
-    asked: list[Any] = []
+    here, depth = leaves.residue_at(node.path), len(node.path)
+    asked: list[str] = []
     for name in names:
-        set_below = [
-            leaf for leaf in leaves.leaves_below(node) if leaf.path[len(node.path)] == name
-        ]
-        sql = f"({leaves.any_set(set_below)} OR COALESCE({here} ? %s, false))"
-        asked += [_raw(" OR " if any_of else " AND "), (sql, [name])]
-    if not asked:
-        asked = [_raw(""), _raw("false" if any_of else "true")]
-    there = document.of_node(leaves.is_there(node))
-    return Part(_raw(f"CASE WHEN {there} THEN "), *asked[1:], _raw(" END"))
+        below = [leaf for leaf in leaves.leaves_below(node) if leaf.path[depth] == name]
+        document.name(below)
+        asked.append(f"({leaves.any_set(below)} OR COALESCE({here} ? %s, false))")
+    sql = (" OR " if any_of else " AND ").join(asked) or ("false" if any_of else "true")
+    return _true_or_unknown(node, document, (f"({sql})", names))
 
 
 def _compared(lookup: Lookup[Any], node: Node, document: TypedDocument) -> Part:
-    """A comparison with an object: by its leaves, then, but for `contains`, by the document.
-
-    It is NULL where there is nothing to compare, as the operator would be.
-    """
+    """A comparison with an object: by its leaves, then, but for `contains`, by the document."""
     value = _json(lookup.rhs, lookup)
-    first: list[Sql] = [] if isinstance(lookup, ContainedBy) else _held(value, node)
-    if not isinstance(lookup, DataContains):
-        others = [leaf for leaf in leaves.leaves_below(node) if not _says(value, node, leaf)]
-        first += [_raw(f"NOT {leaves.any_set(others)}")]
-    there = document.of_node(leaves.is_there(node))
-    parts: list[Any] = [_raw(f"CASE WHEN NOT {there} THEN NULL")]
-    for sql, parameters in first:
-        parts.append((f" WHEN ({sql}) IS NOT TRUE THEN false", parameters))
+    held: list[Sql] = [] if isinstance(lookup, ContainedBy) else _held(value, node, document)
     if isinstance(lookup, DataContains):
-        return Part(*parts, _raw(" ELSE true END"))
-    whole = lookup.copy()
-    value_here: Any = document
+        return _true_or_unknown(node, document, _raw("("), *_all(held), _raw(") IS TRUE"))
+    others = [leaf for leaf in leaves.leaves_below(node) if not _says(value, node, leaf)]
+    document.name(others)
+    held.append(_raw(f"NOT {leaves.any_set(others)}"))
+    whole, here = lookup.copy(), document
     for key in node.path:
-        value_here = KeyTransform(key, value_here)
-    whole.lhs = value_here
-    return Part(*parts, _raw(" ELSE "), whole, _raw(" END"))
+        here = KeyTransform(key, here)
+    whole.set_source_expressions([here])
+    condition = [_raw("CASE WHEN "), *_all(held), _raw(" THEN ("), whole, _raw(") IS TRUE END")]
+    return _true_or_unknown(node, document, *condition)
+
+
+def _all(conditions: list[Sql]) -> list[Sql]:
+    sql = " AND ".join(f"({sql})" for sql, _ in conditions)
+    return [(sql, [value for _, values in conditions for value in values])]
 
 
 def _says(value: Any, node: Node, leaf: Leaf) -> bool:
@@ -267,7 +281,7 @@ def _says(value: Any, node: Node, leaf: Leaf) -> bool:
     return True
 
 
-def _held(value: dict[str, Any], node: Node) -> list[Sql]:
+def _held(value: dict[str, Any], node: Node, document: TypedDocument) -> list[Sql]:
     """The conditions that, together, say that the object at `node` contains another one.
 
     An array contains a scalar only at the top of a comparison, so scalars must be equal here.
@@ -279,16 +293,17 @@ def _held(value: dict[str, Any], node: Node) -> list[Sql]:
         scalar = not isinstance(inner, dict | list)
         operator, text = ("=" if scalar else "@>"), json.dumps(inner)
         if name in mapped:
+            document.name([mapped[name]])
             found.append((f"{leaves.leaf_value(mapped[name])} {operator} %s::jsonb", [text]))
         elif name in children and isinstance(inner, dict):
-            found += _held(inner, children[name]) or [_is_object(children[name])]
+            found += _held(inner, children[name], document)
         else:
+            document.name(())
             here = leaves.residue_at(node.path)
             found.append((f"({here} -> %s) {operator} %s::jsonb", [name, text]))
-    return found or [_is_object(node)]
-
-
-def _is_object(node: Node) -> Sql:
-    below = leaves.any_set(leaves.leaves_below(node))
-    residue = f"jsonb_typeof({leaves.residue_at(node.path)}) = 'object'"
-    return _raw(f"{below} OR {residue}")
+    if found:
+        return found
+    below = leaves.leaves_below(node)
+    document.name(below)
+    residue = leaves.residue_at(node.path)
+    return [_raw(f"{leaves.any_set(below)} OR jsonb_typeof({residue}) = 'object'")]

@@ -75,7 +75,7 @@ class Search(Expression):
     def _arms(self, compiler: Any, field: Any) -> Iterator[Sql | None]:
         """The statements that find them; None for one that would find nobody."""
         yield self._arm(compiler, BlobDocument(output_field=field), leaves.of_blobs)
-        typed = TypedDocument(field)
+        typed = TypedDocument(field, positive=_is_positive(self.condition))
         if not _by_columns(self.condition):
             yield self._arm(compiler, typed, lambda sql: leaves.of_rows(typed.rows, sql))
             yield self._arm(compiler, Value({}, output_field=field), leaves.of_nobodys_rows)
@@ -151,6 +151,14 @@ def _is_plain(node: Any) -> bool:
     return all(_is_plain(inner) for inner in node.get_source_expressions())
 
 
+def _is_positive(node: Any) -> bool:
+    """Whether it consists of lookups, and nothing tells one that is false from an unknown one."""
+    if isinstance(node, WhereNode):
+        joined = not node.negated and node.connector in (AND, OR)
+        return joined and all(map(_is_positive, node.children))
+    return isinstance(node, Lookup)
+
+
 def _by_columns(node: Any) -> bool:
     """Whether it can hold only where a leaf that it names is there.
 
@@ -158,8 +166,7 @@ def _by_columns(node: Any) -> bool:
     among those.
     """
     if isinstance(node, WhereNode):
-        held = not node.negated and node.connector in (AND, OR)
-        return held and all(_by_columns(child) for child in node.children)
+        return _is_positive(node) and all(_by_columns(child) for child in node.children)
     if not isinstance(node, Lookup) or (isinstance(node, IsNull) and node.rhs):
         return False
     sides = node.get_source_expressions()

@@ -175,13 +175,23 @@ def leaves_below(node: Node) -> tuple[Leaf, ...]:
 
 def any_set(leaves: Sequence[Leaf]) -> str:
     """Whether the column of one of these is set."""
-    columns = ", ".join(f"{row_of(leaf)}.{quote(leaf.column)}" for leaf in leaves)
-    return f"(num_nonnulls({columns}) > 0)" if columns else "false"
+    columns = [f"{row_of(leaf)}.{quote(leaf.column)} IS NOT NULL" for leaf in leaves]
+    return f"({' OR '.join(columns or ['false'])})"
 
 
 def is_there(node: Node) -> str:
-    """Whether the rows `p` and `n` have anything at an inner object: for the root, a document."""
-    return f"({any_set(leaves_below(node))} OR {residue_at(node.path)} IS NOT NULL)"
+    """Whether the rows have anything at an inner object: for the root, a document at all.
+
+    For the root it names `p` alone, and looks at the other row where there is nothing in this.
+    """
+    residue = f"{residue_at(node.path)} IS NOT NULL"
+    below_it = leaves_below(node)
+    if node.path:
+        return f"({residue} OR {any_set(below_it)})"
+    here = any_set([leaf for leaf in below_it if leaf.table == USER_TABLE])
+    there = any_set([leaf for leaf in below_it if leaf.table != USER_TABLE])
+    other = f"SELECT FROM {names().notification_table} n WHERE n.user_id = p.user_id AND {there}"
+    return f"({residue} OR {here} OR EXISTS ({other}))"
 
 
 def of_rows(named: Collection[str], condition: str) -> str:
@@ -226,8 +236,11 @@ def among(key: str, arms: Sequence[str]) -> str:
 
 
 def exists(key: str, arms: Sequence[str]) -> str:
-    """The same for the planner to choose how: a join, a hash, or one user after the other."""
-    return f"EXISTS (SELECT FROM {_arms(arms)} WHERE q.user_id = {key})"
+    """The same for the planner to choose how: by a hash of them, or one user after the other.
+
+    IS TRUE keeps it from a join, for which it would take the users found to be 200.
+    """
+    return f"((EXISTS (SELECT FROM {_arms(arms)} WHERE q.user_id = {key})) IS TRUE)"
 
 
 def seldom(condition: str) -> str:

@@ -182,7 +182,7 @@ class Draw:
 
     def _inside(self, q: Q, name: str) -> Query:
         return lambda m: (
-            m.objects.filter(pk__in=m.objects.filter(q).order_by(name)[:9].values("pk"))
+            m.objects.filter(pk__in=m.objects.filter(q).order_by(name, "pk")[:9].values("pk"))
             .order_by("pk")
             .values_list("pk")
         )
