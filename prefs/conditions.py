@@ -45,6 +45,7 @@ from prefs.lookups import (
 )
 from prefs.mapping import ClockTime, Flag, Leaf, Node, WholeNumber
 from prefs.sql import expressions, leaves
+from prefs.sql.documents import tables_document
 from prefs.sql.leaves import Sql
 from prefs.sql.names import quote
 
@@ -101,6 +102,26 @@ class TypedDocument(ArmDocument):
     def as_sql(self, compiler: Any, connection: Any) -> Sql:
         self.rows |= {"p", "n"}
         return f"({expressions.document('p', 'n')})", []
+
+
+class Residue(ArmDocument):
+    """The residue of a row `p`, which is the document where no column is set."""
+
+    def __init__(self, output_field: Any) -> None:
+        super().__init__(output_field=output_field)
+
+    def at(self, keys: list[str]) -> Sql | None:
+        return None
+
+    def as_sql(self, compiler: Any, connection: Any) -> Sql:
+        return leaves.residue_at(()), []
+
+
+class SingleDocument(Residue):
+    """The document of a row `p`, where few of them are needed: the other row is looked up."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> Sql:
+        return f"(SELECT {tables_document('o.key')} FROM (SELECT p.user_id AS key) o)", []
 
 
 class Part(Expression):
@@ -257,9 +278,10 @@ def _compared(lookup: Lookup[Any], node: Node, document: TypedDocument) -> Part:
     if isinstance(lookup, DataContains):
         return _true_or_unknown(node, document, _raw("("), *_all(held), _raw(") IS TRUE"))
     others = [leaf for leaf in leaves.leaves_below(node) if not _says(value, node, leaf)]
-    document.name(others)
-    held.append(_raw(f"NOT {leaves.any_set(others)}"))
-    whole, here = lookup.copy(), document
+    document.name(others if node.path else ())
+    held.append(_raw(f"NOT {(leaves.any_set if node.path else leaves.any_set_by_row)(others)}"))
+    said = len(others) < len(leaves.leaves_below(node))
+    whole, here = lookup.copy(), (SingleDocument if said else Residue)(document.output_field)
     for key in node.path:
         here = KeyTransform(key, here)
     whole.set_source_expressions([here])

@@ -179,19 +179,21 @@ def any_set(leaves: Sequence[Leaf]) -> str:
     return f"({' OR '.join(columns or ['false'])})"
 
 
+def any_set_by_row(leaves: Sequence[Leaf]) -> str:
+    """The same, naming `p` alone: the other row is looked at where this one has none of them."""
+    here = any_set([leaf for leaf in leaves if leaf.table == USER_TABLE])
+    there = any_set([leaf for leaf in leaves if leaf.table != USER_TABLE])
+    other = f"SELECT FROM {names().notification_table} n WHERE n.user_id = p.user_id AND {there}"
+    return f"({here} OR EXISTS ({other}))"
+
+
 def is_there(node: Node) -> str:
     """Whether the rows have anything at an inner object: for the root, a document at all.
 
-    For the root it names `p` alone, and looks at the other row where there is nothing in this.
+    For the root it names `p` alone.
     """
-    residue = f"{residue_at(node.path)} IS NOT NULL"
-    below_it = leaves_below(node)
-    if node.path:
-        return f"({residue} OR {any_set(below_it)})"
-    here = any_set([leaf for leaf in below_it if leaf.table == USER_TABLE])
-    there = any_set([leaf for leaf in below_it if leaf.table != USER_TABLE])
-    other = f"SELECT FROM {names().notification_table} n WHERE n.user_id = p.user_id AND {there}"
-    return f"({residue} OR {here} OR EXISTS ({other}))"
+    residue, below_it = f"{residue_at(node.path)} IS NOT NULL", leaves_below(node)
+    return f"({residue} OR {any_set(below_it) if node.path else any_set_by_row(below_it)})"
 
 
 def of_rows(named: Collection[str], condition: str) -> str:
