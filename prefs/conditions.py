@@ -276,6 +276,7 @@ def _compared(lookup: Lookup[Any], node: Node, document: TypedDocument) -> Part:
     value = _json(lookup.rhs, lookup)
     held: list[Sql] = [] if isinstance(lookup, ContainedBy) else _held(value, node, document)
     if isinstance(lookup, DataContains):
+        held = held or [_is_object(node, document)]
         return _true_or_unknown(node, document, _raw("("), *_all(held), _raw(") IS TRUE"))
     others = [leaf for leaf in leaves.leaves_below(node) if not _says(value, node, leaf)]
     document.name(others if node.path else ())
@@ -319,13 +320,17 @@ def _held(value: dict[str, Any], node: Node, document: TypedDocument) -> list[Sq
             found.append((f"{leaves.leaf_value(mapped[name])} {operator} %s::jsonb", [text]))
         elif name in children and isinstance(inner, dict):
             found += _held(inner, children[name], document)
+            if not inner:
+                found.append(_is_object(children[name], document))
         else:
             document.name(())
             here = leaves.residue_at(node.path)
             found.append((f"({here} -> %s) {operator} %s::jsonb", [name, text]))
-    if found:
-        return found
+    return found
+
+
+def _is_object(node: Node, document: TypedDocument) -> Sql:
     below = leaves.leaves_below(node)
-    document.name(below)
-    residue = leaves.residue_at(node.path)
-    return [_raw(f"{leaves.any_set(below)} OR jsonb_typeof({residue}) = 'object'")]
+    document.name(below if node.path else ())
+    residue = f"jsonb_typeof({leaves.residue_at(node.path)}) = 'object'"
+    return _raw(f"{residue} OR {(leaves.any_set if node.path else leaves.any_set_by_row)(below)}")

@@ -13,6 +13,7 @@ from functools import cache
 from prefs.mapping import (
     LEAVES,
     RESIDUE_COLUMN,
+    TOP_NAMES,
     TREE,
     USER_TABLE,
     ClockTime,
@@ -27,8 +28,6 @@ from prefs.sql.names import names, qualified, quote
 
 Sql = tuple[str, list[object]]
 
-# The keys of a document below which there are leaves: what a residue has at one is quarantined.
-TOP_NAMES = tuple(dict.fromkeys(leaf.path[0] for leaf in LEAVES))
 _LEAF_AT = {leaf.path: leaf for leaf in LEAVES}
 
 
