@@ -16,6 +16,7 @@ NAMES = (
     "upkeep",
     "calls",
     "audience",
+    "lookups",
     "live",
     "wal",
     "sizes",
