@@ -33,6 +33,7 @@ class KeyFactory:
         self.key = key
 
     def __call__(self, *arguments: Any, **options: Any) -> DocumentKey:
+        """The transform of what it is applied to."""
         return DocumentKey(self.key, *arguments, **options)
 
 
@@ -53,7 +54,7 @@ class DocumentKey(KeyTransform):
         if found is None:
             sql, parameters = super().as_postgresql(compiler, connection)
             return sql, tuple(parameters)
-        return found[0], tuple(found[1])
+        return found
 
 
 class DocumentKeyText(KeyTextTransform):
@@ -65,7 +66,7 @@ class DocumentKeyText(KeyTextTransform):
         if found is None:
             sql, parameters = super().as_postgresql(compiler, connection)
             return sql, tuple(parameters)
-        return f"({found[0]} #>> '{{}}')", tuple(found[1])
+        return f"({found[0]} #>> '{{}}')", found[1]
 
 
 def path_of(transform: KeyTransform) -> tuple[Any, list[str]]:

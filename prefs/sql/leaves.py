@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import cache
+from typing import Any
 
 from prefs.mapping import (
     LEAVES,
@@ -21,12 +22,12 @@ from prefs.mapping import (
     Node,
 )
 from prefs.routing import DUAL_WRITE, READ_TABLES
-from prefs.sql.documents import gone, switch
+from prefs.sql.documents import gone, switch, tables_document
 from prefs.sql.expressions import path_literal
 from prefs.sql.functions import SWITCH_MISSING
 from prefs.sql.names import names, qualified, quote
 
-Sql = tuple[str, list[object]]
+Sql = tuple[str, tuple[Any, ...]]
 
 _LEAF_AT = {leaf.path: leaf for leaf in LEAVES}
 
@@ -112,7 +113,7 @@ def quarantined_rows() -> str:
 
 def below(value: str, rest: Sequence[str]) -> Sql:
     """`value`, or what it has at the further keys."""
-    return (f"({value} #> %s)", [list(rest)]) if rest else (value, [])
+    return (f"({value} #> %s)", (list(rest),)) if rest else (value, ())
 
 
 # --- as a scalar ---------------------------------------------------------------------
@@ -134,7 +135,7 @@ def scalar(key: str, keys: Sequence[str]) -> Sql | None:
     blob = f"""(SELECT (SELECT {n.blob} #> %s FROM {n.users} x WHERE x.{n.key} = {key})
       FROM {gone()})"""
     sql = f"CASE WHEN {reads_tables()} THEN {typed} ELSE {blob} END"
-    return f"({sql})", [*parameters, list(keys)]
+    return f"({sql})", (*parameters, list(keys))
 
 
 def _stored(leaf: Leaf, key: str) -> str:
@@ -159,6 +160,12 @@ def blob_value() -> str:
     stands for an error, which must not be evaluated by the route of the tables.
     """
     return f"(CASE WHEN {reads_tables()} THEN NULL ELSE {names().blob} END)"
+
+
+@cache
+def document_of_row() -> str:
+    """The whole document of the row `p`, by its key."""
+    return f"(SELECT {tables_document('o.key')} FROM (SELECT p.user_id AS key) o)"
 
 
 def leaf_value(leaf: Leaf) -> str:

@@ -217,8 +217,25 @@ class Draw:
             (m.objects.filter(q) | m.objects.filter(other)).order_by("pk").values_list("pk")
         )
 
+    def _having(self, q: Q, name: str) -> Query:
+        many = Q(n__gt=self.rng.randint(1, 60))
+        return lambda m: (
+            m.objects.values("is_staff")
+            .annotate(n=Count("pk"))
+            .filter(many | q)
+            .order_by(name, "n", "is_staff")
+        )
+
     _ENDS: tuple[tuple[Callable[[Draw, Q, str], Query], int], ...] = (
         *((_keys, 12), (_excluded, 6), (_count, 2), (_values, 3), (_sliced, 4), (_ordered, 1)),
         *((_exists, 1), (_grouped, 2), (_aggregate, 1), (_case, 1), (_case_filter, 1), (_text, 2)),
-        *((_inside, 1), (_outside, 1), (_correlated, 1), (_union, 1), (_updated, 1), (_combined, 1)),
+        *(
+            (_having, 1),
+            (_inside, 1),
+            (_outside, 1),
+            (_correlated, 1),
+            (_union, 1),
+            (_updated, 1),
+            (_combined, 1),
+        ),
     )

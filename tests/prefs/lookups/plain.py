@@ -24,6 +24,9 @@ class Plain(models.Model):
         app_label = "plain_reference"
         default_permissions = ()
 
+    def __str__(self) -> str:
+        return f"the reference of user {self.pk}"
+
 
 def fill(place: Place, texts: Sequence[str | None], *, uncopied: int = 0) -> list[int]:
     """Users with these documents, and in a table route some without rows; and their reference."""
