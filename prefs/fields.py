@@ -15,14 +15,14 @@ from django.db.models.expressions import Col
 from django.db.models.signals import post_save
 
 from prefs import instances
-from prefs.lookups import DocumentJSONField
+from prefs.lookups import DocumentColumn
 from prefs.sql.documents import document_of
 
 # Marks an instance that was validated: a form has made it of its data.
 CLEANED = "_preferences_cleaned"
 
 
-class DocumentCol(Col):
+class DocumentCol(DocumentColumn):
     """The document by route, in the place of a column.
 
     Its type is a plain JSONField, so that it goes with any other JSON in one expression.
@@ -95,7 +95,7 @@ class PreferencesField(models.JSONField):
     def get_col(self, alias: str, output_field: Any = None) -> DocumentCol:
         """What stands for the field in a query."""
         if output_field is None or output_field == self:
-            output_field = DocumentJSONField(null=True, encoder=self.encoder, decoder=self.decoder)
+            output_field = models.JSONField(null=True, encoder=self.encoder, decoder=self.decoder)
         return DocumentCol(alias, self, output_field)
 
     def formfield(self, **options: Any) -> Any:

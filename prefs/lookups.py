@@ -1,29 +1,30 @@
 """Keys of documents in queries: what asks for a mapped leaf does not build the document.
 
-`DocumentJSONField` is the type of the document by route. Its key transforms are Django's, so
-that every lookup of Django's goes with them; only their SQL is another, where the path is a
-mapped leaf or leads out of the mapping.
+The key transforms of the document by route are Django's, so that every lookup of Django's goes
+with them; only their SQL is another, where the path is a mapped leaf or leads out of the mapping.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db import models
 from django.db.models.expressions import Col, Expression
-from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.fields.json import KeyTextTransform, KeyTransform, KeyTransformFactory
 
 from prefs.sql import leaves
 from prefs.sql.leaves import Sql
 
 
-class DocumentJSONField(models.JSONField):
-    """What a document by route is to Django: JSON, whose keys are found where they are stored."""
+class DocumentColumn(Col):
+    """What stands for a document by route in a query.
+
+    Not its type but itself knows of our transforms: Django wants all the parts of an expression
+    to have one type, and its type is a JSONField as any other.
+    """
 
     def get_transform(self, name: str) -> Any:
         """A transform that is registered by this name, else that of the key."""
-        registered = super(models.JSONField, self).get_transform(name)
-        return registered or KeyFactory(name)
+        return _key(name, super().get_transform(name))
 
 
 class KeyFactory:
@@ -37,6 +38,10 @@ class KeyFactory:
         return DocumentKey(self.key, *arguments, **options)
 
 
+def _key(name: str, found: Any) -> Any:
+    return KeyFactory(name) if isinstance(found, KeyTransformFactory) else found
+
+
 class ArmDocument(Expression):
     """A document in one of the statements that find the users of a condition."""
 
@@ -47,6 +52,10 @@ class ArmDocument(Expression):
 
 class DocumentKey(KeyTransform):
     """The value at a path of a document."""
+
+    def get_transform(self, name: str) -> Any:
+        """A transform that is registered by this name, else that of the further key."""
+        return _key(name, super().get_transform(name))
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """Of a column or of the residue where one of them has it, else of the document."""
@@ -80,7 +89,7 @@ def path_of(transform: KeyTransform) -> tuple[Any, list[str]]:
 
 def is_document(expression: Any) -> bool:
     """Whether it is the document by route of a table in the query."""
-    return isinstance(expression, Col) and isinstance(expression.output_field, DocumentJSONField)
+    return isinstance(expression, DocumentColumn)
 
 
 def key_of(document: Col) -> Col:
