@@ -48,15 +48,19 @@ class TypedDocument(ArmDocument):
         """What it has at these keys; None for an inner object."""
         if found := leaves.leaf_at(keys):
             leaf, rest = found
-            self.rows.add(leaves.row_of(leaf))
             if self.columns_only:
+                self.rows.add(leaves.row_of(leaf))
                 return leaves.below(leaves.leaf_json(leaf, leaves.row_of(leaf)), rest)
-            self.rows.add("p")
-            return leaves.below(leaves.leaf_value(leaf), rest)
+            return leaves.below(self.leaf(leaf), rest)
         if leaves.is_outside(keys):
             self.rows.add("p")
             return leaves.below(leaves.residue_at(()), keys)
         return None
+
+    def leaf(self, leaf: Leaf) -> str:
+        """The value of a leaf."""
+        self.name([leaf])
+        return leaves.leaf_value(leaf)
 
     def is_there(self, node: Node) -> str:
         """Whether there is anything at an inner object."""
@@ -71,6 +75,14 @@ class TypedDocument(ArmDocument):
         """Its SQL."""
         self.rows |= {"p", "n"}
         return f"({expressions.document('p', 'n')})", ()
+
+
+class QuarantinedDocument(TypedDocument):
+    """The document of a row where something is quarantined, asked for its leaves alone."""
+
+    def leaf(self, leaf: Leaf) -> str:
+        """The value of a leaf, by the row `p`."""
+        return leaves.leaf_value_of_row(leaf)
 
 
 class Residue(ArmDocument):

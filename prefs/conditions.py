@@ -24,7 +24,7 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.lookups import IsNull, Lookup
 from django.db.models.sql.where import AND, OR, WhereNode
 
-from prefs.arms import BlobDocument, TypedDocument, joined
+from prefs.arms import BlobDocument, QuarantinedDocument, TypedDocument, joined
 from prefs.comparisons import by_rows
 from prefs.lookups import (
     ArmDocument,
@@ -66,12 +66,12 @@ class Search(Expression):
     def _arms(self, compiler: Any, field: Any) -> Iterator[Sql | None]:
         """The statements that find them; None for one that would find nobody."""
         yield self._arm(compiler, BlobDocument(output_field=field), leaves.of_blobs)
-        typed = TypedDocument(field, positive=_is_positive(self.condition))
-        if not _by_columns(self.condition):
+        if not by_columns(self.condition):
+            typed = TypedDocument(field, positive=_is_positive(self.condition))
             yield self._arm(compiler, typed, lambda sql: leaves.of_rows(typed.rows, sql))
             yield self._arm(compiler, Value({}, output_field=field), leaves.of_nobodys_rows)
             return
-        yield self._arm(compiler, typed, lambda sql: leaves.of_quarantined_rows(typed.rows, sql))
+        yield self._arm(compiler, QuarantinedDocument(field), leaves.of_quarantined_rows)
         columns = TypedDocument(field, columns_only=True)
         yield self._arm(compiler, columns, lambda sql: leaves.of_rows(columns.rows, sql))
 
@@ -83,6 +83,30 @@ class Search(Expression):
         except FullResultSet:
             sql, parameters = "true", ()
         return statement(sql if self.sole else leaves.seldom(sql)), tuple(parameters)
+
+
+class FirstSearch(Search):
+    """A search for the first of the users, by key, that a condition on leaves holds for.
+
+    Each statement finds as many as are wanted, so that those among all of them are there.
+    """
+
+    def __init__(self, condition: WhereNode, *, wanted: int, descending: bool) -> None:
+        super().__init__(condition, positive=True, sole=True)
+        self.wanted, self.descending = wanted, descending
+
+    def _arms(self, compiler: Any, field: Any) -> Iterator[Sql | None]:
+        blobs, quarantined, columns = super()._arms(compiler, field)
+        for arm in (blobs, columns):
+            yield arm and (leaves.first(arm[0], self.wanted, descending=self.descending), arm[1])
+        if quarantined and columns:
+            sql = leaves.not_after(
+                quarantined[0], columns[0], self.wanted, descending=self.descending
+            )
+            quarantined = sql, (*quarantined[1], *columns[1])
+        if quarantined:
+            first = leaves.first(quarantined[0], self.wanted, descending=self.descending)
+            yield first, quarantined[1]
 
 
 def documents(node: Any) -> Iterator[Col]:
@@ -133,14 +157,14 @@ def _has_condition(side: Any) -> bool:
     return any(map(_has_condition, inner))
 
 
-def _by_columns(node: Any) -> bool:
+def by_columns(node: Any) -> bool:
     """Whether it can hold only where a leaf that it names is there.
 
     Then a user whose columns say so is one, and a user who has some of it quarantined is found
     among those.
     """
     if isinstance(node, WhereNode):
-        return _is_positive(node) and all(_by_columns(child) for child in node.children)
+        return _is_positive(node) and all(by_columns(child) for child in node.children)
     if not isinstance(node, Lookup) or (isinstance(node, IsNull) and node.rhs):
         return False
     sides = node.get_source_expressions()

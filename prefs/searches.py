@@ -9,7 +9,7 @@ from django.db.models.lookups import Lookup
 from django.db.models.sql import Query
 from django.db.models.sql.where import AND, XOR, WhereNode
 
-from prefs.conditions import Search, documents, translated
+from prefs.conditions import FirstSearch, Search, by_columns, documents, translated
 from prefs.lookups import is_document
 
 # What a condition may be made of to be asked of a row that is not in the query.
@@ -19,7 +19,8 @@ _PLAIN = (WhereNode, Lookup, Func, Value, Case, When, CombinedExpression)
 class PreferencesQuery(Query):
     """A query of users; what it asks of documents it asks of the stores.
 
-    A sliced query looks at documents one by one until it has enough, so it does not.
+    A sliced query looks at documents one by one until it has enough, so it does not, unless it
+    wants the first by key.
     """
 
     def get_compiler(
@@ -34,15 +35,37 @@ class PreferencesQuery(Query):
 
 
 def _gathered(query: Query) -> Any:
-    where = query.where
-    if query.is_sliced:
-        return _one_by_one(where)
+    where, search = query.where, None
     if _is_search(where):
-        tables = [alias for alias in query.alias_map if query.alias_refcount.get(alias)]
-        sole = len(tables) == 1 and not query.select_related
-        found: Any = Search(where, positive=True, sole=sole)
-        return WhereNode([found])
-    return _gathered_below(where, positive=True)
+        search = _first(query) if query.is_sliced else _whole(query)
+    elif not query.is_sliced:
+        return _gathered_below(where, positive=True)
+    found: Any = search
+    return _one_by_one(where) if found is None else WhereNode([found])
+
+
+def _is_of_one_table(query: Query) -> bool:
+    tables = [alias for alias in query.alias_map if query.alias_refcount.get(alias)]
+    return len(tables) == 1 and not query.select_related
+
+
+def _whole(query: Query) -> Search:
+    return Search(query.where, positive=True, sole=_is_of_one_table(query))
+
+
+def _first(query: Query) -> Search | None:
+    """The search for a slice in the order of the key, or in none; None for another order."""
+    meta = query.get_meta()
+    order = query.order_by or (query.default_ordering and meta.ordering) or ("pk",)
+    first, key, wanted = order[0], meta.pk, query.high_mark
+    grouped = query.group_by is not None or query.distinct or query.extra_order_by
+    if grouped or wanted is None or not isinstance(first, str):
+        return None
+    if first.lstrip("-") not in ("pk", key.name) or not _is_of_one_table(query):
+        return None
+    descending = first.startswith("-") == query.standard_ordering
+    by_leaves = by_columns(query.where)
+    return FirstSearch(query.where, wanted=wanted, descending=descending) if by_leaves else None
 
 
 def _gathered_below(node: WhereNode, *, positive: bool) -> Any:

@@ -173,6 +173,14 @@ def leaf_value(leaf: Leaf) -> str:
     return f"COALESCE({leaf_json(leaf, row_of(leaf))}, {residue_at(leaf.path)})"
 
 
+def leaf_value_of_row(leaf: Leaf) -> str:
+    """The same by the row `p`, where few of them are asked: the other row is looked up."""
+    value = leaf_json(leaf, row_of(leaf))
+    if leaf.table != USER_TABLE:
+        value = f"(SELECT {value} FROM {names().notification_table} n WHERE n.user_id = p.user_id)"
+    return f"COALESCE({value}, {residue_at(leaf.path)})"
+
+
 def leaves_below(node: Node) -> tuple[Leaf, ...]:
     """The leaves in an inner object and in the objects in it."""
     depth = len(node.path)
@@ -216,9 +224,27 @@ def of_rows(named: Collection[str], condition: str) -> str:
     return f"SELECT {key}.user_id FROM {source} WHERE {reads_tables()} AND ({condition})"
 
 
-def of_quarantined_rows(named: Collection[str], condition: str) -> str:
-    """The same of rows where something is quarantined, by their index."""
-    return of_rows({"p", *named}, f"{quarantined_rows()} AND ({condition})")
+def of_quarantined_rows(condition: str) -> str:
+    """The same of rows `p` where something is quarantined, by their index."""
+    return of_rows("p", f"{quarantined_rows()} AND ({condition})")
+
+
+def first(users: str, wanted: int, *, descending: bool) -> str:
+    """The first so many of those users, by key."""
+    order = "DESC" if descending else "ASC"
+    return f"(SELECT f.id FROM ({users}) f(id) ORDER BY f.id {order} LIMIT {wanted:d})"
+
+
+def not_after(quarantined: str, users: str, wanted: int, *, descending: bool) -> str:
+    """A search of quarantined rows that ends where so many other `users` were found.
+
+    Where there are fewer it ends at the last user: a bound in any case, for the index.
+    """
+    n = names()
+    order, back, operator = ("DESC", "ASC", ">=") if descending else ("ASC", "DESC", "<=")
+    return f"""{quarantined} AND p.user_id {operator} COALESCE(
+      (SELECT f.id FROM ({users}) f(id) ORDER BY f.id {order} OFFSET {wanted - 1:d} LIMIT 1),
+      (SELECT e.user_id FROM {n.user_table} e ORDER BY e.user_id {back} LIMIT 1))"""
 
 
 def of_nobodys_rows(condition: str) -> str:

@@ -152,6 +152,13 @@ class Draw:
             m.objects.filter(q).order_by(name, "pk")[first : first + size].values_list("pk")
         )
 
+    def _first(self, q: Q, _: str) -> Query:
+        low, size, order = self.rng.randint(0, 4), self.rng.randint(1, 9), self.rng.choice("+-")
+        path = self.rng.choice(_LEAF_PATHS)
+        leaf = Q(**{"__".join((NAME, *path)): self.value(path)})
+        order = "-pk" if order == "-" else "pk"
+        return lambda m: m.objects.filter(leaf).order_by(order)[low : low + size].values_list("pk")
+
     def _ordered(self, q: Q, name: str) -> Query:
         return lambda m: m.objects.filter(q).order_by(F(name).desc(nulls_last=True), "-pk")
 
@@ -227,7 +234,15 @@ class Draw:
         )
 
     _ENDS: tuple[tuple[Callable[[Draw, Q, str], Query], int], ...] = (
-        *((_keys, 12), (_excluded, 6), (_count, 2), (_values, 3), (_sliced, 4), (_ordered, 1)),
+        *(
+            (_keys, 12),
+            (_excluded, 6),
+            (_count, 2),
+            (_values, 3),
+            (_sliced, 4),
+            (_first, 6),
+            (_ordered, 1),
+        ),
         *((_exists, 1), (_grouped, 2), (_aggregate, 1), (_case, 1), (_case_filter, 1), (_text, 2)),
         *(
             (_having, 1),
