@@ -17,13 +17,17 @@ from prefs.sql.leaves import Sql
 class BlobDocument(ArmDocument):
     """The blob of a row of users."""
 
+    def __init__(self, output_field: Any, *, guarded: bool) -> None:
+        super().__init__(output_field=output_field)
+        self.guarded = guarded
+
     def at(self, keys: list[str]) -> Sql | None:
         """None: Django's own transform serves."""
         return None
 
     def as_sql(self, compiler: Any, connection: Any) -> Sql:
         """Its SQL."""
-        return leaves.blob_value(), ()
+        return leaves.blob_value(guarded=self.guarded), ()
 
 
 class TypedDocument(ArmDocument):

@@ -57,15 +57,22 @@ class Search(Expression):
         """The search, in the statement of the query."""
         document = next(documents(self.condition))
         key, _ = key_of(document).as_sql(compiler, connection)
-        arms = [arm for arm in self._arms(compiler, document.output_field) if arm is not None]
-        if not arms:
+        field = document.output_field
+        blobs = self._arm(compiler, BlobDocument(field, guarded=not self.sole), leaves.of_blobs)
+        rows = [arm for arm in self._of_rows(compiler, field) if arm is not None]
+        if blobs is None and not rows:
             raise EmptyResultSet if self.positive else FullResultSet
-        found = (leaves.among if self.sole else leaves.exists)(key, [sql for sql, _ in arms])
-        return (found if self.positive else f"NOT {found}"), joined(arms)[1]
+        return self._stated(key, [blobs] if blobs else [], rows)
 
-    def _arms(self, compiler: Any, field: Any) -> Iterator[Sql | None]:
-        """The statements that find them; None for one that would find nobody."""
-        yield self._arm(compiler, BlobDocument(output_field=field), leaves.of_blobs)
+    def _stated(self, key: str, blobs: list[Sql], rows: list[Sql]) -> Sql:
+        first, second = (rows, blobs) if self.sole else (blobs, rows)
+        state = leaves.among if self.sole else leaves.exists
+        sql = state(key, [sql for sql, _ in blobs], [sql for sql, _ in rows])
+        parameters = joined([*first, *second])[1]
+        return (sql if self.positive else f"NOT {sql}"), parameters
+
+    def _of_rows(self, compiler: Any, field: Any) -> Iterator[Sql | None]:
+        """The statements that find them in the tables; None for one that would find nobody."""
         if not by_columns(self.condition):
             typed = TypedDocument(field, positive=_is_positive(self.condition))
             yield self._arm(compiler, typed, lambda sql: leaves.of_rows(typed.rows, sql))
@@ -82,7 +89,9 @@ class Search(Expression):
             return None
         except FullResultSet:
             sql, parameters = "true", ()
-        return statement(sql if self.sole else leaves.seldom(sql)), tuple(parameters)
+        if not self.sole:
+            sql = leaves.in_route(leaves.seldom(sql), blob=isinstance(root, BlobDocument))
+        return statement(sql), tuple(parameters)
 
 
 class FirstSearch(Search):
@@ -95,18 +104,21 @@ class FirstSearch(Search):
         super().__init__(condition, positive=True, sole=True)
         self.wanted, self.descending = wanted, descending
 
-    def _arms(self, compiler: Any, field: Any) -> Iterator[Sql | None]:
-        blobs, quarantined, columns = super()._arms(compiler, field)
-        for arm in (blobs, columns):
-            yield arm and (leaves.first(arm[0], self.wanted, descending=self.descending), arm[1])
+    def _stated(self, key: str, blobs: list[Sql], rows: list[Sql]) -> Sql:
+        return super()._stated(key, [*map(self._first, blobs)], [*map(self._first, rows)])
+
+    def _of_rows(self, compiler: Any, field: Any) -> Iterator[Sql | None]:
+        quarantined, columns = super()._of_rows(compiler, field)
+        yield columns
         if quarantined and columns:
             sql = leaves.not_after(
                 quarantined[0], columns[0], self.wanted, descending=self.descending
             )
             quarantined = sql, (*quarantined[1], *columns[1])
-        if quarantined:
-            first = leaves.first(quarantined[0], self.wanted, descending=self.descending)
-            yield first, quarantined[1]
+        yield quarantined
+
+    def _first(self, arm: Sql) -> Sql:
+        return leaves.first(arm[0], self.wanted, descending=self.descending), arm[1]
 
 
 def documents(node: Any) -> Iterator[Col]:

@@ -152,14 +152,14 @@ def _stored(leaf: Leaf, key: str) -> str:
 # --- over everybody ------------------------------------------------------------------
 
 
-@cache
-def blob_value() -> str:
+def blob_value(*, guarded: bool) -> str:
     """The blob of a row of users.
 
-    It is named inside CASE, and not beside a condition: where the column is gone the name
-    stands for an error, which must not be evaluated by the route of the tables.
+    Where the column is gone the name stands for an error. `guarded` is for a statement in which
+    the tables are searched too: no condition beside this one keeps it from being evaluated.
     """
-    return f"(CASE WHEN {reads_tables()} THEN NULL ELSE {names().blob} END)"
+    blob = names().blob
+    return f"(CASE WHEN {reads_tables()} THEN NULL ELSE {blob} END)" if guarded else blob
 
 
 @cache
@@ -211,7 +211,7 @@ def is_there(node: Node) -> str:
 
 
 def of_rows(named: Collection[str], condition: str) -> str:
-    """The users of typed rows that a condition on the rows `named` holds for, if tables are read.
+    """The users of typed rows that a condition on the rows `named` holds for.
 
     It may name `p` and `n`; every user that was copied has both.
     """
@@ -221,7 +221,7 @@ def of_rows(named: Collection[str], condition: str) -> str:
         key, source = "p", f"{n.user_table} p"
         if "n" in named:
             source += f" LEFT JOIN {n.notification_table} n ON n.user_id = p.user_id"
-    return f"SELECT {key}.user_id FROM {source} WHERE {reads_tables()} AND ({condition})"
+    return f"SELECT {key}.user_id FROM {source} WHERE {condition}"
 
 
 def of_quarantined_rows(condition: str) -> str:
@@ -248,33 +248,46 @@ def not_after(quarantined: str, users: str, wanted: int, *, descending: bool) ->
 
 
 def of_nobodys_rows(condition: str) -> str:
-    """The users that were not copied, in the route of the tables: their document is `{}`."""
+    """The users that were not copied: their document is `{}`."""
     n = names()
-    return f"""SELECT x.{n.key} FROM {n.users} x WHERE {reads_tables()} AND ({condition})
+    return f"""SELECT x.{n.key} FROM {n.users} x WHERE ({condition})
       AND NOT EXISTS (SELECT FROM {n.user_table} p WHERE p.user_id = x.{n.key})"""
 
 
 def of_blobs(condition: str) -> str:
-    """The users of blobs that a condition holds for, in the route of the blob."""
+    """The users of blobs that a condition holds for."""
     n = names()
-    return f"SELECT x.{n.key} FROM {n.users} x WHERE NOT {reads_tables()} AND ({condition})"
+    return f"SELECT x.{n.key} FROM {n.users} x WHERE {condition}"
 
 
-def _arms(arms: Sequence[str]) -> str:
-    return f"{gone()} CROSS JOIN LATERAL ({' UNION ALL '.join(arms)}) q(user_id)"
+def among(key: str, blobs: Sequence[str], rows: Sequence[str]) -> str:
+    """Whether a key is of one of these users, of blobs or of rows by route.
+
+    All of them are found first, then looked up.
+    """
+    of_blobs, of_rows = (_union(arms) for arms in (blobs, rows))
+    return f"""{key} = ANY(CASE WHEN {reads_tables()} THEN ARRAY({of_rows})
+      ELSE ARRAY(SELECT b.id FROM {gone()} CROSS JOIN LATERAL ({of_blobs}) b(id)) END)"""
 
 
-def among(key: str, arms: Sequence[str]) -> str:
-    """Whether a key is of one of these users: all of them are found first, then looked up."""
-    return f"{key} = ANY(ARRAY(SELECT q.user_id FROM {_arms(arms)}))"
-
-
-def exists(key: str, arms: Sequence[str]) -> str:
+def exists(key: str, blobs: Sequence[str], rows: Sequence[str]) -> str:
     """The same for the planner to choose how: by a hash of them, or one user after the other.
 
     IS TRUE keeps it from a join, for which it would take the users found to be 200.
     """
-    return f"((EXISTS (SELECT FROM {_arms(arms)} WHERE q.user_id = {key})) IS TRUE)"
+    union = _union([*blobs, *rows])
+    return f"""((EXISTS (SELECT FROM {gone()} CROSS JOIN LATERAL ({union}) q(user_id)
+      WHERE q.user_id = {key})) IS TRUE)"""
+
+
+def _union(arms: Sequence[str]) -> str:
+    nobody = f"SELECT NULL::{names().key_type} WHERE false"
+    return " UNION ALL ".join(arms or [nobody])
+
+
+def in_route(condition: str, *, blob: bool) -> str:
+    """A condition, where the route is that of its store."""
+    return f"{'NOT ' if blob else ''}{reads_tables()} AND {condition}"
 
 
 def seldom(condition: str) -> str:

@@ -76,32 +76,43 @@ class Draw:
         return found
 
     def lookup(self) -> Q:
+        kinds = ((self._equal, 30), (self._in, 10), (self._isnull, 8), (self._ordering, 8))
+        others = ((self._text_of, 8), (self._field, 5), (self._key, 7), (self._keys_of, 4))
+        weighted = (*kinds, *others, (self.whole, 20))
         path = self.path()
-        name, kind = "__".join((NAME, *path)), self.rng.random()
-        if kind < 0.30:
-            return Q(**{name: self.value(path)})
-        if kind < 0.40:
-            return Q(**{f"{name}__in": [self.value(path) for _ in range(self.rng.randint(0, 3))]})
-        if kind < 0.48:
-            return Q(**{f"{name}__isnull": self.rng.random() < 0.5})
-        if kind < 0.56:
-            operator = self.rng.choice(("gt", "gte", "lt", "lte"))
-            value = self.value(path)
-            return Q(**{f"{name}__{operator}": "m" if value is None else value})
-        if kind < 0.64:
-            text = self.rng.choice(("da", "a", "e", "t", "1", "dark", "%", "_", ""))
-            return Q(**{f"{name}__{self.rng.choice(_TEXT_LOOKUPS)}": text})
-        if kind < 0.69:
-            return Q(**{name: F(self.name())})
-        if kind < 0.76:
-            return Q(**{f"{self.rng.choice((name, NAME, NAME))}__has_key": self.rng.choice(_KEYS)})
-        if kind < 0.80:
-            keys = self.rng.sample(_KEYS, self.rng.randint(0, 3))
-            which = self.rng.choice(("has_keys", "has_any_keys"))
-            return Q(**{f"{self.rng.choice((name, NAME))}__{which}": keys})
-        return self.whole(name)
+        chosen = self.rng.choices([kind for kind, _ in weighted], [w for _, w in weighted])[0]
+        return chosen("__".join((NAME, *path)), path)
 
-    def whole(self, name: str) -> Q:
+    def _equal(self, name: str, path: tuple[str, ...]) -> Q:
+        return Q(**{name: self.value(path)})
+
+    def _in(self, name: str, path: tuple[str, ...]) -> Q:
+        return Q(**{f"{name}__in": [self.value(path) for _ in range(self.rng.randint(0, 3))]})
+
+    def _isnull(self, name: str, _: tuple[str, ...]) -> Q:
+        return Q(**{f"{name}__isnull": self.rng.random() < 0.5})
+
+    def _ordering(self, name: str, path: tuple[str, ...]) -> Q:
+        value = self.value(path)
+        operator = self.rng.choice(("gt", "gte", "lt", "lte"))
+        return Q(**{f"{name}__{operator}": "m" if value is None else value})
+
+    def _text_of(self, name: str, _: tuple[str, ...]) -> Q:
+        text = self.rng.choice(("da", "a", "e", "t", "1", "dark", "%", "_", ""))
+        return Q(**{f"{name}__{self.rng.choice(_TEXT_LOOKUPS)}": text})
+
+    def _field(self, name: str, _: tuple[str, ...]) -> Q:
+        return Q(**{name: F(self.name())})
+
+    def _key(self, name: str, _: tuple[str, ...]) -> Q:
+        return Q(**{f"{self.rng.choice((name, NAME, NAME))}__has_key": self.rng.choice(_KEYS)})
+
+    def _keys_of(self, name: str, _: tuple[str, ...]) -> Q:
+        keys = self.rng.sample(_KEYS, self.rng.randint(0, 3))
+        which = self.rng.choice(("has_keys", "has_any_keys"))
+        return Q(**{f"{self.rng.choice((name, NAME))}__{which}": keys})
+
+    def whole(self, name: str, _: tuple[str, ...]) -> Q:
         """A lookup of the whole document, or of an object in it."""
         place = self.rng.choice((NAME, NAME, name))
         operator = self.rng.choice(("contains", "contains", "contained_by", "exact", "isnull"))
