@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,11 @@ _TEXT_LOOKUPS = ("icontains", "startswith", "istartswith", "endswith", "iexact",
 _KEYS = ["theme", "notifications", "email", "digest", "beta", "0", "start", "marketing", "items"]
 
 Query = Callable[[Any], Any]
+
+
+def _any_spelling(value: Any) -> Any:
+    """A value, and 1 for 1.0: of equal values in a group the database shows any one."""
+    return json.loads(json.dumps(value), parse_int=float)
 
 
 class Draw:
@@ -177,7 +183,11 @@ class Draw:
         return lambda m: m.objects.filter(q).exists()
 
     def _grouped(self, q: Q, name: str) -> Query:
-        return lambda m: m.objects.filter(q).values(name).annotate(n=Count("pk")).order_by(name)
+        def found(m: Any) -> Any:
+            groups = m.objects.filter(q).values(name).annotate(n=Count("pk")).order_by(name)
+            return [(_any_spelling(group[name]), group["n"]) for group in groups]
+
+        return found
 
     def _aggregate(self, q: Q, name: str) -> Query:
         return lambda m: m.objects.aggregate(

@@ -19,7 +19,7 @@ from tests.prefs.lookups.plain import Plain, fill
 from tests.support.places import EnterRoute
 from tests.support.stores import Place
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 SEED = int(os.environ.get("PREFS_LOOKUPS_SEED", "1"))
 QUERIES = int(os.environ.get("PREFS_LOOKUPS", "300"))
