@@ -21,6 +21,7 @@ from django.db.models.fields.json import (
     KeyTransform,
     KeyTransformExact,
     KeyTransformIn,
+    KeyTransformIsNull,
 )
 from django.db.models.lookups import IsNull, Lookup
 
@@ -44,14 +45,14 @@ def by_rows(lookup: Any, document: TypedDocument) -> Part | None:
 
 
 def _by_node(lookup: Any, node: Node, document: TypedDocument) -> Part | None:
-    rhs = lookup.rhs
-    if isinstance(lookup, IsNull):
+    kind, rhs = type(lookup), lookup.rhs
+    if kind in (IsNull, KeyTransformIsNull):
         there = document.is_there(node)
         return Part(raw(f"NOT {there}" if rhs else there))
-    if type(lookup) in (HasKey, HasKeys, HasAnyKeys) and not hasattr(rhs, "resolve_expression"):
-        names = [str(rhs)] if type(lookup) is HasKey else [str(name) for name in rhs]
-        return _has_keys(names, node, document, any_of=type(lookup) is HasAnyKeys)
-    if isinstance(lookup, JSONExact | DataContains | ContainedBy) and isinstance(rhs, dict):
+    if kind in (HasKey, HasKeys, HasAnyKeys) and not hasattr(rhs, "resolve_expression"):
+        names = [str(rhs)] if kind is HasKey else [str(name) for name in rhs]
+        return _has_keys(names, node, document, any_of=kind is HasAnyKeys)
+    if kind in (JSONExact, KeyTransformExact, DataContains, ContainedBy) and isinstance(rhs, dict):
         return _compared(lookup, node, document)
     return None
 

@@ -46,7 +46,7 @@ def _gathered(query: Query) -> Any:
 
 def _is_of_one_table(query: Query) -> bool:
     tables = [alias for alias in query.alias_map if query.alias_refcount.get(alias)]
-    return len(tables) == 1 and not query.select_related
+    return len(tables) == 1 and not (query.select_related or query.extra_tables)
 
 
 def _whole(query: Query) -> Search:
