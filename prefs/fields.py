@@ -18,11 +18,11 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models.expressions import Col
 from django.forms.fields import InvalidJSONInput
 from django.utils.functional import cached_property
 
 from prefs import codec
+from prefs.lookups import DocumentColumn, key_of
 from prefs.sql.documents import document_of, document_text_of, locked_text_of, text_of_few
 
 # A statement for so few rows calls a function, which is planned once a session: what Django's
@@ -46,7 +46,7 @@ class Loaded:
 UNREADABLE = Loaded()
 
 
-class DocumentCol(Col):
+class DocumentCol(DocumentColumn):
     """The document by route, in the place of a column.
 
     Its type is a plain JSONField, so that it goes with any other JSON in one expression.
@@ -89,7 +89,7 @@ class DocumentCol(Col):
         return converters
 
     def _key(self, compiler: Any, connection: Any) -> str:
-        key, _ = Col(self.alias, self.target.model._meta.pk).as_sql(compiler, connection)
+        key, _ = key_of(self).as_sql(compiler, connection)
         return key
 
     def _is_locked(self, query: Any) -> bool:

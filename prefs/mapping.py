@@ -209,6 +209,9 @@ def _node(path: tuple[str, ...]) -> Node:
 
 TREE = _node(())
 
+# The keys of a document below which there are leaves: a residue with one has them quarantined.
+TOP_NAMES = tuple(dict.fromkeys(leaf.path[0] for leaf in LEAVES))
+
 
 def inner_nodes(node: Node = TREE) -> tuple[Node, ...]:
     """`node` and every node below it, parents first."""

@@ -12,6 +12,7 @@ from prefs import instances
 from prefs.bulk_documents import BulkDocuments
 from prefs.fields import DocumentCol, PreferencesField, document_field
 from prefs.instances import CHUNK, NAME, chunks, key_of
+from prefs.searches import PreferencesQuery
 
 User = TypeVar("User", bound=models.Model)
 _COLUMN = f"{NAME}_column"
@@ -32,6 +33,11 @@ class UnknownInsertions(ValueError):
 
 class PreferencesQuerySet(models.QuerySet[User]):
     """What the managers of the user model return; elsewhere it is Django's."""
+
+    def __init__(
+        self, model: Any = None, query: Any = None, using: str | None = None, hints: Any = None
+    ) -> None:
+        super().__init__(model, query or PreferencesQuery(model), using, hints)
 
     def update(self, **values: Any) -> int:
         """Update the rows, and the document of each of them; how many there are.

@@ -17,6 +17,7 @@ NAMES = (
     "calls",
     "field",
     "audience",
+    "lookups",
     "live",
     "wal",
     "sizes",

@@ -23,14 +23,14 @@ HOW = (
     " faster of the two is what counts."
 )
 _SHARES = {"1 %": 0.01, "30 %": 0.30}
-_LEAVES = [leaf for leaf in TOPICS.values() if isinstance(leaf.domain, Flag)]
+FLAGS = [leaf for leaf in TOPICS.values() if isinstance(leaf.domain, Flag)]
 Query = Callable[[], Iterable[Any]]
 
 
 def measure(bench: Bench) -> list[Series]:
     """Seconds of a whole audience, and how many users are in it."""
     template = bench.databases.once(
-        "audience", partial(_turn_on, bench), seeded(bench, bench.options.users)
+        "audience", partial(turn_on, bench), seeded(bench, bench.options.users)
     )
     samples = Samples()
     with bench.databases.copied(template) as database:
@@ -45,7 +45,7 @@ def measure(bench: Bench) -> list[Series]:
 
 def _rounds(bench: Bench, alias: str, route: str, samples: Samples) -> None:
     for number in range(bench.options.rounds):
-        for share, leaf in zip(_SHARES, _LEAVES, strict=False):
+        for share, leaf in zip(_SHARES, FLAGS, strict=False):
             queries = _queries(alias, leaf, route)
             for name in alternating(list(queries), number):
                 outcome: dict[str, float] = {}
@@ -68,10 +68,10 @@ def _queries(alias: str, leaf: Leaf, route: str) -> dict[str, Query]:
     }
 
 
-def _turn_on(bench: Bench, database: str) -> None:
+def turn_on(bench: Bench, database: str) -> None:
     """Have two topics on for so many of the users, wherever a document has the topic at all."""
     n = names()
-    for (_, share), leaf in zip(_SHARES.items(), _LEAVES, strict=False):
+    for (_, share), leaf in zip(_SHARES.items(), FLAGS, strict=False):
         path = path_literal(leaf.path)
         has = f"jsonb_typeof({n.blob} #> {path}) = 'boolean'"
         having = bench.databases.one(

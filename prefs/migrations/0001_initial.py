@@ -387,6 +387,26 @@ class Migration(migrations.Migration):
                 "verbose_name": "user preferences",
                 "verbose_name_plural": "user preferences",
                 "db_table": "user_preferences",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(
+                            (
+                                "residue__has_any_keys",
+                                [
+                                    "theme",
+                                    "language",
+                                    "timezone",
+                                    "date_format",
+                                    "items_per_page",
+                                    "compact_mode",
+                                    "notifications",
+                                ],
+                            )
+                        ),
+                        fields=["user"],
+                        name="prefs_quarantined",
+                    ),
+                ],
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("theme__in", ("light", "dark", "system"))),

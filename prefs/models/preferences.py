@@ -18,6 +18,8 @@ from django.db.models.lookups import LessThanOrEqual, Regex
 from prefs.managers import NotificationPreferencesManager, UserPreferencesManager
 from prefs.mapping import (
     NOTIFICATION_TABLE,
+    RESIDUE_COLUMN,
+    TOP_NAMES,
     TOPICS,
     USER_TABLE,
     Choice,
@@ -65,6 +67,12 @@ def _audience_index(leaf: Leaf) -> models.Index:
     return models.Index(fields=["user"], condition=condition, name=f"prefs_{leaf.column}")
 
 
+def _quarantine_index() -> models.Index:
+    """Serves a search for the values of a leaf that its column does not hold."""
+    condition = Q(**{f"{RESIDUE_COLUMN}__has_any_keys": list(TOP_NAMES)})
+    return models.Index(fields=["user"], condition=condition, name="prefs_quarantined")
+
+
 def owner(related_name: str) -> models.OneToOneField[models.Model, models.Model]:
     """The user whose row it is, by the same key."""
     # The database cascades (the key is added by a migration): Django's collector deletes
@@ -96,6 +104,7 @@ class UserPreferences(TypedRow):
         db_table = USER_TABLE
         verbose_name = verbose_name_plural = "user preferences"
         constraints = _domains(USER_TABLE)
+        indexes = [_quarantine_index()]
 
     def __str__(self) -> str:
         return f"preferences of user {self.pk}"

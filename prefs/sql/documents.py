@@ -30,13 +30,13 @@ def switch(name: str) -> str:
     return f"(SELECT w.active FROM {names().switches} w WHERE w.name = {literal(name)})"
 
 
-def _gone() -> str:
-    """What the blob's name binds to where the column is gone.
+def gone() -> str:
+    """What the blob's name binds to where the column is gone, as an item of FROM.
 
     An inner query that names the blob finds it in its own users table first, and in this
     outer item once the column no longer exists: one statement, valid in both times.
     """
-    return f"CROSS JOIN (SELECT {qualified(BLOB_MISSING)}() AS {names().blob}) gone"
+    return f"(SELECT {qualified(BLOB_MISSING)}() AS {names().blob}) gone"
 
 
 def _route() -> str:
@@ -108,7 +108,7 @@ def _document() -> str:
       THEN {qualified(SWITCH_MISSING)}() WHEN r.key IS NULL THEN NULL
       WHEN r.read_tables THEN {tables_document("r.key")}
       ELSE (SELECT {n.blob} FROM {n.users} x WHERE x.{n.key} = r.key) END
-    {_key_and_route()} {_gone()})"""
+    {_key_and_route()} CROSS JOIN {gone()})"""
 
 
 @cache
@@ -118,7 +118,7 @@ def _document_text() -> str:
       WHEN r.key IS NULL THEN NULL
       WHEN r.read_tables THEN (SELECT {put_together_text("k")} {typed_row("r.key")})
       ELSE (SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = r.key) END
-    {_key_and_route()} {_gone()})"""
+    {_key_and_route()} CROSS JOIN {gone()})"""
 
 
 def _key_and_route() -> str:
@@ -175,7 +175,7 @@ def reading() -> str:
     of_blob = f"SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = {user}"
     return f"""SELECT {user}, r.dual_write, r.read_tables,
       CASE WHEN r.read_tables THEN ({of_tables}) WHEN NOT r.read_tables THEN ({of_blob}) END
-    FROM {n.users} u {_route()} {_gone()} WHERE {user} = ANY(%(ids)s::{n.key_type}[])"""
+    FROM {n.users} u {_route()} CROSS JOIN {gone()} WHERE {user} = ANY(%(ids)s::{n.key_type}[])"""
 
 
 def is_wanted(leaf: Leaf) -> str:
@@ -200,6 +200,6 @@ def audience(leaf: Leaf) -> str:
       WHERE n.{quote(leaf.column)}{is_wanted(leaf)} AND {keyset("n.user_id")}
       ORDER BY n.user_id LIMIT %(limit)s)
     WHEN NOT r.read_tables THEN ARRAY(
-      SELECT u.{n.key} FROM {n.users} u {_gone()}
+      SELECT u.{n.key} FROM {n.users} u CROSS JOIN {gone()}
       WHERE {blob} AND {keyset(f"u.{n.key}")} ORDER BY u.{n.key} LIMIT %(limit)s)
     END FROM (SELECT) one {_route()}"""

@@ -80,7 +80,7 @@ $function$
 # error and never as an empty document.
 CREATE_BLOB_MISSING = f"""
 CREATE OR REPLACE FUNCTION {qualified(BLOB_MISSING)}() RETURNS jsonb
-LANGUAGE plpgsql STABLE AS $function$
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
 BEGIN
   RAISE EXCEPTION 'the switches route preferences to a column that was dropped'
     USING ERRCODE = 'undefined_column',
@@ -92,7 +92,7 @@ $function$
 # What a document reads as in a query of Django's own, where no code of ours sees the switches.
 CREATE_SWITCH_MISSING = f"""
 CREATE OR REPLACE FUNCTION {qualified(SWITCH_MISSING)}() RETURNS jsonb
-LANGUAGE plpgsql STABLE AS $function$
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
 BEGIN
   RAISE EXCEPTION 'a waffle switch of the preferences migration is missing'
     USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -104,7 +104,7 @@ $function$
 # A trigger of the site's can have an UPDATE of ours change nothing, or something else.
 CREATE_NOT_STORED = f"""
 CREATE OR REPLACE FUNCTION {qualified(NOT_STORED)}(key text) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $function$
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
 BEGIN
   RAISE EXCEPTION 'the preferences of user % were not stored: a trigger of the users table kept'
     ' the UPDATE of the column {BLOB_COLUMN} from being done, or altered it', key

@@ -28,17 +28,35 @@ def step(*arguments: str) -> dict[str, Any]:
     return outcome.json
 
 
+def look_for_dark() -> None:
+    """Find those with the dark theme by each way of asking: all, the first, and beside a column."""
+    from django.db.models import Q
+
+    from tests.uuid_site.models import Member
+
+    themes = Member.objects.order_by("pk").values_list("pk", "preferences__theme")
+    dark = [key for key, theme in themes if theme == "dark"]
+    found = Member.objects.filter(preferences__theme="dark").order_by("pk")
+    keys = found.values_list("pk", flat=True)
+    beside = keys.filter(Q(is_active=True) | Q(is_staff=True))
+    assert dark
+    assert (list(keys), list(keys[:3]), list(beside)) == (dark, dark[:3], dark)
+
+
 def there_and_back() -> list[str]:
     """Every transition forward and then backward; the states that were passed."""
     from tests.uuid_site.models import Member
 
+    look_for_dark()
     passed = [step("advance_prefs")["state"]]
     step("backfill_prefs")
     step("verify_prefs")
     passed.append(step("advance_prefs")["state"])
     step("verify_prefs")
+    look_for_dark()
     passed.append(step("advance_prefs")["state"])
     passed.append(step("advance_prefs", "--noinput")["state"])
+    look_for_dark()
     assert step("archive_prefs")["users"] == Member.objects.count()
     late = Member.objects.create(login="late", preferences={"theme": "light", "n": 1.0})
     late.preferences["theme"] = "dark"
