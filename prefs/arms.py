@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db.models import BooleanField
@@ -89,11 +89,15 @@ class QuarantinedDocument(TypedDocument):
         return leaves.leaf_value_of_row(leaf)
 
 
-class Residue(ArmDocument):
-    """The residue of a row `p`, which is the document where no column is set."""
+class SingleDocument(ArmDocument):
+    """The document of a row `p` with no column set but those of some leaves: few need building.
 
-    def __init__(self, output_field: Any) -> None:
+    Without these it is the residue, as far as an inner object with no other column is asked for.
+    """
+
+    def __init__(self, output_field: Any, said: Sequence[Leaf]) -> None:
         super().__init__(output_field=output_field)
+        self.said = said
 
     def at(self, keys: list[str]) -> Sql | None:
         """None: Django's own transform serves."""
@@ -101,15 +105,9 @@ class Residue(ArmDocument):
 
     def as_sql(self, compiler: Any, connection: Any) -> Sql:
         """Its SQL."""
-        return leaves.residue_at(()), ()
-
-
-class SingleDocument(Residue):
-    """The document of a row `p`, where few of them are needed: the other row is looked up."""
-
-    def as_sql(self, compiler: Any, connection: Any) -> Sql:
-        """Its SQL."""
-        return leaves.document_of_row(), ()
+        some = leaves.any_set_by_row(self.said)
+        built, residue = leaves.document_of_row(), leaves.residue_at(())
+        return f"(CASE WHEN {some} THEN {built} ELSE {residue} END)", ()
 
 
 class Part(Expression):

@@ -25,7 +25,7 @@ from django.db.models.fields.json import (
 )
 from django.db.models.lookups import IsNull, Lookup
 
-from prefs.arms import Part, Residue, SingleDocument, TypedDocument, joined, raw
+from prefs.arms import Part, SingleDocument, TypedDocument, joined, raw
 from prefs.lookups import is_document, path_of
 from prefs.mapping import ClockTime, Flag, Leaf, Node, WholeNumber
 from prefs.sql import leaves
@@ -143,12 +143,13 @@ def _compared(lookup: Lookup[Any], node: Node, document: TypedDocument) -> Part:
     if isinstance(lookup, DataContains):
         held = held or [_is_object(node, document)]
         return _true_or_unknown(node, document, raw("("), joined(held, " AND "), raw(") IS TRUE"))
-    others = [leaf for leaf in leaves.leaves_below(node) if not _says(value, node, leaf)]
+    below = leaves.leaves_below(node)
+    said = [leaf for leaf in below if _says(value, node, leaf)]
+    others = [leaf for leaf in below if leaf not in said]
     document.name(others if node.path else ())
     held.append(raw(f"NOT {(leaves.any_set if node.path else leaves.any_set_by_row)(others)}"))
-    said = len(others) < len(leaves.leaves_below(node))
     whole = lookup.copy()
-    here: Any = (SingleDocument if said else Residue)(document.output_field)
+    here: Any = SingleDocument(document.output_field, said)
     for key in node.path:
         here = KeyTransform(key, here)
     whole.set_source_expressions([here])

@@ -196,9 +196,11 @@ def any_set(leaves: Sequence[Leaf]) -> str:
 def any_set_by_row(leaves: Sequence[Leaf]) -> str:
     """The same, naming `p` alone: the other row is looked at where this one has none of them."""
     here = any_set([leaf for leaf in leaves if leaf.table == USER_TABLE])
-    there = any_set([leaf for leaf in leaves if leaf.table != USER_TABLE])
-    other = f"SELECT FROM {names().notification_table} n WHERE n.user_id = p.user_id AND {there}"
-    return f"({here} OR EXISTS ({other}))"
+    others = [leaf for leaf in leaves if leaf.table != USER_TABLE]
+    if not others:
+        return here
+    there = f"{names().notification_table} n WHERE n.user_id = p.user_id AND {any_set(others)}"
+    return f"({here} OR EXISTS (SELECT FROM {there}))"
 
 
 def is_there(node: Node) -> str:
