@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from django.db import models, transaction
 from django.db.models.query import RawQuerySet
+from django.db.models.sql import Query
 
 from prefs import instances
 from prefs.bulk_documents import BulkDocuments
@@ -38,6 +39,16 @@ class PreferencesQuerySet(models.QuerySet[User]):
         self, model: Any = None, query: Any = None, using: str | None = None, hints: Any = None
     ) -> None:
         super().__init__(model, query or PreferencesQuery(model), using, hints)
+
+    @property
+    def query(self) -> Any:
+        return models.QuerySet.query.fget(self)  # type: ignore[attr-defined]
+
+    @query.setter
+    def query(self, query: Any) -> None:
+        # One that was pickled is Django's.
+        ours = query.chain(PreferencesQuery) if type(query) is Query else query
+        models.QuerySet.query.fset(self, ours)  # type: ignore[attr-defined]
 
     def update(self, **values: Any) -> int:
         """Update the rows, and the document of each of them; how many there are.
