@@ -3,6 +3,9 @@
 The document stands in `__dict__` like any field. Beside it stands the text that it was when it
 was loaded or saved, and of which key. What is saved is the difference to that text, so a stale
 instance cannot overwrite leaves that others wrote. Without it the document is replaced.
+
+What was loaded or saved in a transaction may never have been: once that has ended, it counts if
+it is what is stored. Else what was known before that transaction counts.
 """
 
 from __future__ import annotations
@@ -22,10 +25,12 @@ from prefs.mapping import BLOB_COLUMN
 
 NAME = BLOB_COLUMN
 CHUNK = 1_000
-# The text; the key; and the open transaction in which it was loaded or saved.
+# The text; the key; the open transaction in which it was loaded or saved, and the text before it.
 TEXT = "_preferences_text"
 KEY = "_preferences_key"
 WITHIN = "_preferences_within"
+EARLIER = "_preferences_earlier"
+KNOWN = (TEXT, KEY, WITHIN, EARLIER)
 # A user's document where nothing was ever written: the database's default.
 NOTHING = "{}"
 
@@ -69,17 +74,20 @@ class UnknownRows(DatabaseError):
 def remember(instance: models.Model, text: str, key: Any, alias: str) -> None:
     """Take `text` for what is stored for the user `key`, unless it is rolled back."""
     values = instance.__dict__
-    values[TEXT], values[KEY] = text, key
     connection = connections[alias]
-    if not connection.autocommit:
-        values[WITHIN] = _Transaction(connection.run_on_commit)
-    else:
+    if connection.autocommit:
         values.pop(WITHIN, None)
+        values.pop(EARLIER, None)
+    else:
+        if WITHIN not in values and values.get(KEY) == key:
+            values[EARLIER] = values[TEXT]
+        values[WITHIN] = _Transaction(connection.run_on_commit)
+    values[TEXT], values[KEY] = text, key
 
 
 def forget(instance: models.Model) -> None:
     """Know nothing of what is stored: saving the instance replaces the document."""
-    for name in (TEXT, KEY, WITHIN):
+    for name in KNOWN:
         instance.__dict__.pop(name, None)
 
 
@@ -126,7 +134,7 @@ def _before(field: Any, instance: models.Model, key: Any, alias: str) -> str | N
     within = values.get(WITHIN)
     if within is None or (isinstance(within, _Transaction) and within.is_open(alias)):
         return text
-    return text if _is_stored(field, text, key, alias) else None
+    return text if _is_stored(field, text, key, alias) else values.get(EARLIER)
 
 
 def _is_stored(field: Any, text: str, key: Any, alias: str) -> bool:

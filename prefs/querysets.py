@@ -269,7 +269,7 @@ class _RawUsers(RawQuerySet):  # type: ignore[type-arg]  # generic for mypy alon
         lacking = {user.pk: user for user in users if NAME not in vars(user)}
         rows = model._base_manager.using(self.db).only(NAME).filter(pk__in=lacking)
         for row in rows:
-            for name in (NAME, instances.TEXT, instances.KEY, instances.WITHIN):
+            for name in (NAME, *instances.KNOWN):
                 if name in vars(row):
                     vars(lacking[row.pk])[name] = vars(row)[name]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections
@@ -19,16 +18,8 @@ _COPY = "prefs_rehearsal_before"
 _PAGE = 500
 
 
-@dataclass(frozen=True, kw_only=True)
-class Before:
-    """The site before the migration: how many users, and how its column was made."""
-
-    users: int
-    column: tuple[Any, ...]
-
-
-def remember() -> Before:
-    """Copy every blob aside, as it is before the migration begins."""
+def remember() -> int:
+    """Copy every blob aside, as it is before the migration begins; how many there are."""
     n = names()
     with connections[ALIAS].cursor() as cursor:
         cursor.execute(f"DROP TABLE IF EXISTS {_COPY}")
@@ -37,8 +28,7 @@ def remember() -> Before:
             f" FROM {n.users}"
         )
         cursor.execute(f"SELECT count(*) FROM {_COPY}")
-        users = int(cursor.fetchone()[0])
-    return Before(users=users, column=column_definition())
+        return int(cursor.fetchone()[0])
 
 
 def column_definition() -> tuple[Any, ...]:

@@ -153,8 +153,10 @@ def rehearse(options: Options, settings: Settings, control: Control) -> Report:
     scratch = scratch_database(options.into, keep=options.keep)
     with scratch as database, tempfile.TemporaryDirectory() as folder:
         _prepare(options, control)
-        before = checks.remember()
+        users = checks.remember()
         _migrate("prefs")
+        # With the default that expand gives it.
+        column = checks.column_definition()
         began = control.clock.now()
         with traffic(Path(folder), database, options.clients) as running:
             rehearsal = Rehearsal(
@@ -166,14 +168,14 @@ def rehearse(options: Options, settings: Settings, control: Control) -> Report:
             records = running.stop()
         control.notice("checking every acknowledged write")
         return Report(
-            users=before.users,
+            users=users,
             seconds=control.clock.now() - began,
             phases=phases_of(rehearsal.phases, records),
             records=tuple(records),
             lost=checks.lost_writes(records),
             mismatches=rehearsal.mismatches,
             blobs_changed=checks.blobs_changed(running.written),
-            column_changed=checks.column_definition() != before.column,
+            column_changed=checks.column_definition() != column,
             quarantined=sum(quarantined(ALIAS).values()),
             database=database if options.keep or options.into else None,
         )

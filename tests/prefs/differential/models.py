@@ -120,6 +120,10 @@ class Family:
         self.tracked = self._made(
             "Tracked", user, proxy=True, tracker=FieldTracker(["preferences", "first_name"])
         )
+        # A site's history is made before anything is asked of its users; a field that was asked
+        # remembers its column, and simple-history would copy that.
+        for each in user._meta.concrete_fields:
+            vars(each).pop("cached_col", None)
         self.recorded = self._made(
             "Recorded",
             user,

@@ -160,6 +160,8 @@ OURS = _named(
     bulk_update,
     bulk_create_over,
 )
+# They load the user first, and so write what is another document than the one they loaded.
+BY_INSTANCES = _named(assign_and_save, save_update_fields, bulk_update)
 PREVIOUS = _named(previous_save, previous_save_update_fields, previous_update, previous_bulk_update)
 SQL = _named(sql_update, sql_conflict, sql_merge)
 

@@ -21,7 +21,9 @@ from tests.prefs.machine.documents import (
     readable,
     refused,
     respelled,
+    saved,
     seen,
+    spelled,
     stored_as,
     text_of,
 )
@@ -136,7 +138,8 @@ class WritingRules(Base):
         else:
             writers.CREATORS[by](name, given)
             self.model.insert(number, default)
-            self.model.write(number, _tree(by, given))
+            if _tree(by, given) != default:
+                self.model.write(number, _tree(by, given))
         self.keys[number] = value("SELECT id FROM accounts_user WHERE username = %s", name)
         return number
 
@@ -150,6 +153,11 @@ class WritingRules(Base):
             if given is None and self.model.document(user) is ABSENT:
                 new = ABSENT
             self._validated(user, new, work)
+        elif by in writers.BY_INSTANCES and readable(stored := self.model.document(user)):
+            work()
+            if spelled(loaded := seen(stored)) != spelled(given):
+                whole = given is None
+                self.model.write(user, ABSENT if whole else saved(stored, loaded, given))
         elif by in writers.OURS:
             work()
             self.model.write(user, new)
