@@ -128,7 +128,7 @@ def test_what_python_cannot_decode_fails_that_user_alone(place: Place) -> None:
         again.refresh_from_db(fields=["preferences"])
     # A copy of it would be another document.
     again.pk, again.username, again._state.adding = None, "copy", True
-    with pytest.raises((ValueError, AttributeError), match="no primary key|an unsaved model"):
+    with pytest.raises((ValueError, AttributeError), match=r"no primary key|an unsaved model"):
         again.save()
 
 
