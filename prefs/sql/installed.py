@@ -91,8 +91,8 @@ def expected_objects(table: str) -> dict[str, str]:
     }
     if table == USER_TABLE:
         found[f"column {RESIDUE_COLUMN}"] = "jsonb"
-        keys = ", ".join(f"{literal(name)}::text" for name in TOP_NAMES)
-        found["index prefs_quarantined"] = f"{_VALID} WHERE ({RESIDUE_COLUMN} ?| ARRAY[{keys}])"
+        keys = literal("{" + ",".join(TOP_NAMES) + "}")
+        found["index prefs_quarantined"] = f"{_VALID} WHERE ({RESIDUE_COLUMN} ?| {keys}::text[])"
     for leaf in leaves_of(table):
         found[f"column {leaf.column}"] = _COLUMN_TYPES[type(leaf.domain)]
         definition = constraint_definition(leaf)
