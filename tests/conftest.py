@@ -10,7 +10,7 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from prefs.testing import prepare
-from tests.support import templates
+from tests.support import emptying, templates
 from tests.support.fast import (
     pytest_addoption,
     pytest_collection_modifyitems,
@@ -37,6 +37,7 @@ def pytest_collection() -> None:
 
 def pytest_collection_finish() -> None:
     """Keep what stays for the whole run, thousands of tests among it, from the collector."""
+    emptying.install()
     gc.collect()
     gc.freeze()
     gc.enable()

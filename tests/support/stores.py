@@ -9,12 +9,14 @@ import enum
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 from django.db import connection
 
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.routing import Route
 from prefs.sql import catalog, copying
 from prefs.sql.expressions import document, typed
+from prefs.sql.places import placed
 from prefs.sql.triggers import capture_triggers
 from prefs.sql.writes import upsert
 from tests.support.tampering import behind_their_backs, drop_column, tamper, turn
@@ -46,6 +48,15 @@ def query(statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
     """The rows of a statement; none where it gives none."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def planned(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The same of a large statement that many tests send: it is planned once a session."""
+    connection.ensure_connection()
+    raw: Any = connection.connection
+    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+        cursor.execute(placed(statement, connection), parameters, prepare=True)
         return list(cursor.fetchall()) if cursor.description else []
 
 
@@ -93,7 +104,7 @@ def fill_tables(ids: Sequence[int], texts: Sequence[str | None]) -> None:
     """Make the typed rows of users those of the documents `texts`, and leave the blobs alone."""
     with behind_their_backs():
         for table in (USER_TABLE, NOTIFICATION_TABLE):
-            query(
+            planned(
                 "WITH source AS (SELECT * FROM"
                 " unnest(%(ids)s::bigint[], %(texts)s::text[]::jsonb[]) s(user_id, doc)),"
                 f" typed AS MATERIALIZED ({typed('source')}) {upsert(table, 'typed s')}",
@@ -122,10 +133,10 @@ def blob_text(user: int) -> str | None:
 
 def tables_text(user: int) -> str | None:
     """The text of the document that a user's typed rows make."""
-    found: str | None = query(
+    found: str | None = planned(
         f"SELECT ({document('p', 'n')})::text FROM (SELECT) one"
-        " LEFT JOIN user_preferences p ON p.user_id = %(user)s"
-        " LEFT JOIN notification_preferences n ON n.user_id = %(user)s",
+        " LEFT JOIN user_preferences p ON p.user_id = %(user)s::bigint"
+        " LEFT JOIN notification_preferences n ON n.user_id = %(user)s::bigint",
         {"user": user},
     )[0][0]
     return found
@@ -144,7 +155,7 @@ def as_jsonb(text: str | None) -> str | None:
 
 def differ(user: int) -> bool:
     """Whether the two stores of a user differ, by the statement that verification runs."""
-    return bool(query(copying.difference_of(), {"ids": [user]}))
+    return bool(planned(copying.difference_of(), {"ids": [user]}))
 
 
 def versions(user: int) -> dict[str, list[tuple[Any, ...]]]:
