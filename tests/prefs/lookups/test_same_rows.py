@@ -1,4 +1,4 @@
-"""Queries by chance over documents by chance: what the plain column gave, in every state."""
+"""Case A18: queries by chance over documents by chance give what the plain column gave."""
 
 from __future__ import annotations
 
