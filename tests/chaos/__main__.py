@@ -51,7 +51,7 @@ def _run(minutes: float, seed: int, name: str | None) -> int:
         django.setup()
         from tests.chaos.broken import broken
         from tests.chaos.conductor import Conductor, Plan
-        from tests.chaos.report import caught, lines
+        from tests.chaos.report import caught, is_caught, lines
 
         plan = Plan(seconds=minutes * 60, seed=seed, broken=broken(name) if name else None)
         _tell(f"seed {plan.seed}, {minutes:g} minutes")
@@ -59,6 +59,7 @@ def _run(minutes: float, seed: int, name: str | None) -> int:
         _tell("\n".join(lines(totals)))
         if name:
             _tell(caught(name, totals))
+            return 1 if is_caught(totals) else 0
         return 0 if totals.clean else 1
 
 

@@ -20,6 +20,11 @@ _LISTED = 5
 DEADLOCK = "a deadlock"
 
 
+# What is complained of where a process ended by an error: of ours, or of a protocol that was broken
+# so that it cannot be played.
+ENDED = "a process that ended"
+
+
 @dataclass(frozen=True, order=True)
 class Complaint:
     """What somebody met whom nobody should meet it: when, in a few words, and in full."""

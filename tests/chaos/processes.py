@@ -12,7 +12,7 @@ from pathlib import Path
 from django.db import connection
 
 from tests.chaos.board import Board
-from tests.chaos.evidence import Complaints
+from tests.chaos.evidence import ENDED, Complaints
 from tests.chaos.previous.models import User
 from tests.chaos.stamper import TRIGGER
 from tests.chaos.tenant import prepare_tenants
@@ -27,7 +27,7 @@ def become(work: Callable[[Callable[[], bool]], None], folder: Path) -> None:
         work(lambda: bool(ended))
     except BaseException:  # noqa: BLE001 - whatever it is, the report shows it
         where, what = traceback.format_exc().splitlines()[-4::3]
-        Complaints(folder).add("a process that ended", f"{what.strip()} {where.strip()}")
+        Complaints(folder).add(ENDED, f"{what.strip()} {where.strip()}")
     sys.stdout.flush()
     os._exit(0)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tests.chaos.checker import Token
-from tests.chaos.conclusion import Totals
+from tests.chaos.evidence import ENDED
+
+if TYPE_CHECKING:
+    from tests.chaos.conclusion import Totals
 
 _LISTED = 20
 
@@ -41,8 +45,19 @@ def _faults(what: str, faults: Sequence[tuple[int, Token]]) -> list[str]:
     ]
 
 
+def is_caught(totals: Totals) -> bool:
+    """Whether the checker saw a fault. A process that ended by an error of its own is none."""
+    return not totals.clean and not _was_not_played(totals)
+
+
+def _was_not_played(totals: Totals) -> bool:
+    return bool(totals.complaints) and totals.complaints[0].what == ENDED
+
+
 def caught(name: str, totals: Totals) -> str:
     """One line of a run whose protocol was broken: by what it was caught first, and when."""
+    if _was_not_played(totals):
+        return f"{name}: NOT PLAYED, {totals.complaints[0].detail}, seed {totals.seed}"
     if totals.complaints:
         first = totals.complaints[0]
         after = f"{max(0.0, first.seconds - totals.began):.1f} s, {totals.flips} flips"

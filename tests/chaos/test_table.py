@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+from tests.chaos.evidence import ENDED, Complaint
+from tests.chaos.report import caught, is_caught
 from tests.chaos.table import table
 
 PLAYED = """
@@ -27,3 +32,13 @@ def test_each_protocol_has_a_row_also_one_that_survived() -> None:
         "| a cursor committed apart | 14 kills | nothing |  |",
         "| a new one | not caught | nothing |  |",
     ]
+
+
+def test_a_process_that_ended_by_an_error_has_caught_nothing() -> None:
+    ended = Complaint(1.0, ENDED, "ValueError: too many values")
+    seen = Complaint(2.0, "a lost write", "")
+    totals: Any = SimpleNamespace(seed=7, clean=False, complaints=[ended, seen])
+    assert not is_caught(totals)
+    assert caught("x", totals) == "x: NOT PLAYED, ValueError: too many values, seed 7"
+    first: Any = SimpleNamespace(seed=7, clean=False, complaints=[seen, ended])
+    assert is_caught(first)

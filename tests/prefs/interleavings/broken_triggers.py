@@ -111,12 +111,12 @@ def a_capture_of_the_value_it_was_called_with() -> Iterator[None]:
 @broken("pair in read_cutover, mirror equal: merge and merge_other")
 def a_mark_cleared_before_the_triggers_fire() -> Iterator[None]:
     """The writing statement clears its own mark; triggers fire at its end, and see none."""
-    write = sql.writing
+    call, write = sql.write, sql.writing
 
     def clearing(route: Route, incoming: str) -> str:
-        text = write(route, incoming, there=route.reads_tables)
         if not route.reads_tables:
-            return text
+            return call(route, incoming)
+        text = write(route, incoming, there=True)
         last = "FROM sized s"
         written = " || ".join(
             f"(SELECT count(*) FROM {cte})::text" for cte in ("user_row", "notification_row")

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from prefs import managers
+from prefs import managers, owners
 from prefs.routing import Route
 from prefs.sql import writes as sql
 from prefs.sql.documents import tables_document
-from prefs.sql.expressions import document, literal
+from prefs.sql.expressions import literal, put_together
 from tests.prefs.interleavings.protocols import broken, changed, replaced
 from tests.prefs.managers import test_broken_protocols as older
 
@@ -54,21 +54,25 @@ def a_merge_from_the_instance() -> Iterator[None]:
 def a_typed_row_read_by_the_locking_statement() -> Iterator[None]:
     """The lock's own statement returns the document of the typed rows; it was read before."""
     stash: ContextVar[str] = ContextVar("stash")
-    plain, write = sql.lock(), sql.writing
+    plain, call, write = sql.lock(), sql.write, sql.writing
     level = "current_setting('transaction_isolation')"
     reading = changed(plain, level, f"{level}, {tables_document('u.id')}::text")
 
     def lock(cursor: Any, key: Any) -> Route:
         cursor.execute(reading, {"user": key})
-        dual_write, read_tables, isolation, text = cursor.fetchone()
+        row = cursor.fetchone()
+        if row is None:
+            raise owners.no_such_user(key)
+        dual_write, read_tables, isolation, text = row
         stash.set(text)
         return managers._route(dual_write, read_tables, isolation)
 
     def with_stashed(route: Route, incoming: str) -> str:
         if not route.reads_tables:
-            return write(route, incoming)
+            return call(route, incoming)
+        stored = literal(stash.get()).replace("%", "%%")
         statement = write(route, incoming, there=True)
-        return changed(statement, document("p", "n"), f"{literal(stash.get())}::jsonb")
+        return changed(statement, put_together("k"), f"{stored}::jsonb")
 
     with replaced("_lock", lock, managers), replaced("write", with_stashed, sql):
         yield
