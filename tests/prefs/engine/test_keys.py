@@ -288,6 +288,7 @@ def test_a_transaction_that_holds_users_all_the_time_is_named(site: str) -> None
         assert said.endswith(": end that. Then run the same command again.")
 
 
+@pytest.mark.slow
 def test_an_operator_ends_the_tries_at_once_and_the_run_goes_on_later(site: str) -> None:
     """Case B17: a stop is heard between two tries."""
     [user, *_] = many_users(20)

@@ -336,6 +336,7 @@ def test_a_look_that_takes_long_is_told_and_nobody_is_copied_before_it_ends(
     assert told[0].note == "waiting: a look at what to wait for has taken 0 s"
 
 
+@pytest.mark.slow
 def test_a_look_that_does_not_end_ends_the_run_which_resumes(site: str, blocked: Settings) -> None:
     """Case B15: there is a limit, and it is said what happens at it."""
     many_users(20)

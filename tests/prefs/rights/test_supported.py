@@ -74,6 +74,7 @@ BEFORE = {
 }
 
 
+@pytest.mark.slow
 def test_a_replica_is_named_as_one(site: str) -> None:
     """Case B13, the kind: a hot standby, as a replica's alias leads to it."""
     with cluster.running() as server, standby(server) as port:
