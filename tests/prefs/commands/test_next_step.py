@@ -58,6 +58,7 @@ def follow(limit: int = 30) -> list[str]:
     return done
 
 
+@pytest.mark.slow
 def test_who_does_what_it_says_gets_all_the_way(site: str, settings: DjangoSettings) -> None:
     """Case C14: it offered dual_write and dropped, and did not say what to do."""
     settings.PREFS_CUTOVER_SOAK = settings.PREFS_CONTRACT_SOAK = timedelta(0)
@@ -260,6 +261,7 @@ def test_back_in_expanded_an_old_verification_is_void(site: str) -> None:
     assert found["verification"]["differing"] == 0
 
 
+@pytest.mark.slow
 def test_each_kind_is_told_in_every_state(site: str) -> None:
     """Case C10: verified, not verified, stale, void, differing."""
     [user] = add_users({"theme": "dark"})

@@ -246,7 +246,8 @@ def test_they_come_back_under_transactions_that_hold_users_one_after_the_other(s
     for text in told:
         assert re.match(
             r"to add the foreign key (user|notification)_preferences_user_id_fkey: \d+ tries at its"
-            r" table lock, the last of \d+ ms; waiting for pid \d+ \(web, [\w ]+, \d\.\d s\): [A-Z]",
+            r" table lock, the last of \d+ ms; waiting for pid \d+"
+            r" \(web, [\w ]+, \d\.\d s\): [A-Z]",
             text,
         ), text
 

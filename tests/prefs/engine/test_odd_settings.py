@@ -166,6 +166,7 @@ def test_a_column_that_is_gone_is_known_in_every_language(site: str) -> None:
     assert blob_was_gone(failure(lambda: rows("SELECT u.preferences FROM accounts_user u")))
 
 
+@pytest.mark.slow
 def test_a_short_limit_of_the_role_ends_no_ddl(site: str) -> None:
     """Case B14: statement_timeout of a role counts for tries of DDL neither."""
     add_users(*VARIED)

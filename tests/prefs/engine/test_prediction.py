@@ -93,6 +93,7 @@ def test_a_backfill_takes_about_what_was_foretold(seeded: None) -> None:
     assert is_near(foretold.wal_bytes, took.wal, 0.5), (foretold, took.wal)
 
 
+@pytest.mark.slow
 def test_a_reverse_backfill_too(seeded: None) -> None:
     run_once()
     go(State.MIRROR_OFF)

@@ -51,6 +51,7 @@ def dumped(
     return before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", State)
 def test_a_full_dump_is_loaded_into_a_site_in_any_state(
     copies: scratch.Copies, source: State, tmp_path: Path, django_db_blocker: DjangoDbBlocker

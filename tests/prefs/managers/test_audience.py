@@ -169,6 +169,7 @@ def scans(channel: str, name: str, after: int | None) -> set[tuple[str, str | No
     }
 
 
+@pytest.mark.slow
 def test_after_the_drop_the_partial_index_serves_and_neither_table_is_scanned(
     in_route: EnterRoute,
 ) -> None:

@@ -152,6 +152,7 @@ def fresh(django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
         yield name
 
 
+@pytest.mark.slow
 def test_it_is_silent_before_migrate_and_while_a_migration_is_pending(fresh: str) -> None:
     assert check().status == 0
     for target in ("0002", "0004", "0005"):
@@ -163,6 +164,7 @@ def test_it_is_silent_before_migrate_and_while_a_migration_is_pending(fresh: str
     assert check().status == 1
 
 
+@pytest.mark.slow
 def test_a_fresh_database_migrates_and_goes_back_and_forth(fresh: str) -> None:
     assert run("migrate", "-v", "0").status == 0
     assert check().status == 0
