@@ -71,7 +71,7 @@ def _ratios(raw: Raw) -> str:
 
 
 def _ratio(row: Ratio, value: float | None) -> tuple[str, ...]:
-    unit = "" if row.under else " ms"
+    unit = "" if row.under or row.unit.startswith("times") else " ms"
     if value is None:
         return row.name, "not measured", f"{row.limit:g}{unit}", ""
     met = "met" if value <= row.limit else "**not met**"
