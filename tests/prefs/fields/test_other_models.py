@@ -100,7 +100,7 @@ def test_another_child_of_an_abstract_base_has_a_column_of_its_own(place: Place)
     other.save()
     other.preferences["t"] = 2
     other.save()
-    sibling.objects.bulk_create([sibling(preferences={"b": 1})])
+    sibling.objects.bulk_create([sibling(pk=user.pk + 1, preferences={"b": 1})])
     assert sibling.objects.get(pk=user.pk).preferences == {"s": 1, "t": 2}
     assert sibling.objects.update(preferences={}) == 2
     assert stored(place, user) == exactly(BEFORE)
