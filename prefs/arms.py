@@ -21,10 +21,6 @@ class BlobDocument(ArmDocument):
         super().__init__(output_field=output_field)
         self.guarded = guarded
 
-    def at(self, keys: list[str]) -> Sql | None:
-        """None: Django's own transform serves."""
-        return None
-
     def as_sql(self, compiler: Any, connection: Any) -> Sql:
         """Its SQL."""
         return leaves.blob_value(guarded=self.guarded), ()
@@ -98,10 +94,6 @@ class SingleDocument(ArmDocument):
     def __init__(self, output_field: Any, said: Sequence[Leaf]) -> None:
         super().__init__(output_field=output_field)
         self.said = said
-
-    def at(self, keys: list[str]) -> Sql | None:
-        """None: Django's own transform serves."""
-        return None
 
     def as_sql(self, compiler: Any, connection: Any) -> Sql:
         """Its SQL."""

@@ -79,7 +79,10 @@ def remember(instance: models.Model, text: str, key: Any, alias: str) -> None:
         values.pop(WITHIN, None)
         values.pop(EARLIER, None)
     else:
-        if WITHIN not in values and values.get(KEY) == key:
+        if values.get(KEY) != key or instance._state.db != alias:
+            # What is known is of another row.
+            values.pop(EARLIER, None)
+        elif WITHIN not in values:
             values[EARLIER] = values[TEXT]
         values[WITHIN] = _Transaction(connection.run_on_commit)
     values[TEXT], values[KEY] = text, key
@@ -101,10 +104,18 @@ def replacing(value: Any, text: str) -> str:
     return "[]" if value is None else f"[{text}]"
 
 
+def key_name(field: Any) -> str:
+    """The attribute that holds the owner's key, on the owner and on what is derived from it.
+
+    Of a child of the user model (MTI) that may be another than its `pk`.
+    """
+    name: str = field.model._meta.pk.attname
+    return name
+
+
 def key_of(field: Any, instance: models.Model) -> Any:
-    """The owner's key: of a child of the user model (MTI) that may be another than its `pk`."""
-    key = field.model._meta.pk
-    return key.get_prep_value(getattr(instance, key.attname))
+    """The owner's key that an instance has."""
+    return field.model._meta.pk.get_prep_value(getattr(instance, key_name(field)))
 
 
 def change_of(field: Any, instance: models.Model, value: Any, key: Any, alias: str) -> str | None:

@@ -55,17 +55,7 @@ def upgraded(manager: Any) -> Any:
 
 @cache
 def _manager_class(plain: type[Any]) -> type[Any]:
-    return type(
-        plain.__name__,
-        (_OfTheOwner, plain),
-        {
-            "__module__": plain.__module__,
-            "__qualname__": plain.__qualname__,
-            "__doc__": plain.__doc__,
-            "_plain": plain,
-            "_queryset_class": _queryset_class(plain._queryset_class),
-        },
-    )
+    return _like(plain, _OfTheOwner, _queryset_class=_queryset_class(plain._queryset_class))
 
 
 class _OfOwners(PreferencesQuerySet[Any]):
@@ -80,16 +70,13 @@ class _OfOwners(PreferencesQuerySet[Any]):
 
 @cache
 def _queryset_class(plain: type[Any]) -> type[Any]:
-    return type(
-        plain.__name__,
-        (_OfOwners, plain),
-        {
-            "__module__": plain.__module__,
-            "__qualname__": plain.__qualname__,
-            "__doc__": plain.__doc__,
-            "_plain": plain,
-        },
-    )
+    return _like(plain, _OfOwners)
+
+
+def _like(plain: type[Any], first: type[Any], **members: Any) -> type[Any]:
+    """A class of the names of another, and what goes before it."""
+    names = {each: getattr(plain, each) for each in ("__module__", "__qualname__", "__doc__")}
+    return type(plain.__name__, (first, plain), {**names, "_plain": plain, **members})
 
 
 def upgrade(model: Any) -> None:

@@ -12,7 +12,7 @@ from django.db.models.sql import Query
 from prefs import instances
 from prefs.bulk_documents import BulkDocuments
 from prefs.fields import DocumentCol, PreferencesField, document_field
-from prefs.instances import CHUNK, NAME, chunks, key_of
+from prefs.instances import CHUNK, NAME, chunks, key_name, key_of
 from prefs.searches import PreferencesQuery
 
 User = TypeVar("User", bound=models.Model)
@@ -93,7 +93,7 @@ class PreferencesQuerySet(models.QuerySet[User]):
         if NAME in values:
             document = values.pop(NAME)
             if instances.is_expression(document):
-                changes = instances.evaluated(users, _key_of(field), document)
+                changes = instances.evaluated(users, key_name(field), document)
             else:
                 text = instances.text_of(field, document)
                 changes = dict.fromkeys(keys, instances.replacing(document, text))
@@ -105,11 +105,11 @@ class PreferencesQuerySet(models.QuerySet[User]):
 
     def _of(self, field: PreferencesField, keys: Sequence[Any]) -> Any:
         """Those of the queryset with these keys of the owner."""
-        return self.filter(**{f"{_key_of(field)}__in": keys})
+        return self.filter(**{f"{key_name(field)}__in": keys})
 
     def _locked_keys(self, field: PreferencesField) -> Iterator[list[Any]]:
         """The keys of the rows selected, CHUNK at a time, in key order, each row locked."""
-        key = _key_of(field)
+        key = key_name(field)
         if not _may_lock(self.query):
             for keys in chunks(dict.fromkeys(self.order_by(key).values_list(key, flat=True))):
                 yield self._lock(field, keys)
@@ -124,7 +124,7 @@ class PreferencesQuerySet(models.QuerySet[User]):
 
     def _lock(self, field: PreferencesField, keys: Sequence[Any]) -> list[Any]:
         """Lock the rows `keys`; those that the queryset still selects then, in key order."""
-        key, selected = _key_of(field), self._of(field, keys)
+        key, selected = key_name(field), self._of(field, keys)
         selected = selected.order_by(key).values_list(key, flat=True)
         if _may_lock(self.query):
             return list(selected.select_for_update(no_key=True))
@@ -272,13 +272,6 @@ class _RawUsers(RawQuerySet):  # type: ignore[type-arg]  # generic for mypy alon
             for name in (NAME, *instances.KNOWN):
                 if name in vars(row):
                     vars(lacking[row.pk])[name] = vars(row)[name]
-
-
-def _key_of(field: PreferencesField) -> str:
-    """The attribute that holds the owner's key, on the owner and on what is derived from it."""
-    key = field.model._meta.pk
-    assert key is not None
-    return key.attname
 
 
 def _may_lock(query: Any) -> bool:

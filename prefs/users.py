@@ -171,7 +171,7 @@ class HasPreferences(models.Model):
         What Django's method returns, and the change that it was.
         """
         base_qs, using, pk_val, *_ = row
-        key = _key_name(field)
+        key = instances.key_name(field)
         with transaction.atomic(using=using, savepoint=False):
             rows = base_qs.filter(pk=pk_val)
             list(rows.select_for_update(no_key=True).values_list("pk"))
@@ -263,14 +263,7 @@ def _loading_of(model: type[models.Model]) -> _Loading | None:
     if field is None:
         return None
     names = [each.attname for each in model._meta.concrete_fields]
-    return _Loading(names=names, at=names.index(NAME), key=_key_name(field))
-
-
-def _key_name(field: PreferencesField) -> str:
-    """The owner's key: of a child of the user model (MTI) that may be another than its `pk`."""
-    key = field.model._meta.pk
-    assert key is not None
-    return key.attname
+    return _Loading(names=names, at=names.index(NAME), key=instances.key_name(field))
 
 
 def _without(field: Any, fields: Any) -> bool:

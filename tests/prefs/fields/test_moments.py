@@ -80,6 +80,18 @@ def test_without_autocommit_a_rollback_is_noticed_too(place: Place) -> None:
     assert stored(place, user) == exactly(DARK)
 
 
+def test_what_was_known_of_one_user_is_not_taken_for_another_after_a_rollback(place: Place) -> None:
+    """Case A4: the instance is given another user's key, and that save is rolled back."""
+    one, other = add(place), add(place, {"theme": "system", "mine": 1})
+    user = User.objects.get(pk=one.pk)
+    with rolled_back():
+        user.refresh_from_db()
+        user.pk, user.username = other.pk, other.username
+        user.save()
+    user.save()
+    assert stored(place, other) == exactly(BEFORE)
+
+
 def test_reading_one_user_in_a_transaction_says_nothing_of_another(place: Place) -> None:
     """Case A5: documents were loaded together, and one of them never existed."""
     one, other = add(place), add(place)
