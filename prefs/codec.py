@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from prefs.errors import PrefsError
 from prefs.mapping import LEAVES, Shape
 
 MAX_PATCH_DEPTH = 100
@@ -21,7 +22,7 @@ _SHOWN = 80
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-class InvalidDocument(ValueError):
+class InvalidDocument(PrefsError, ValueError):
     """New input that was refused; nothing was written.
 
     `errors` has a message for every offending leaf, under its dotted name ("" stands for

@@ -22,6 +22,7 @@ from django.db.migrations.operations import RunSQL
 from prefs import conf
 from prefs.blockers import Blocker, described
 from prefs.clock import Clock
+from prefs.errors import PrefsError
 from prefs.sql import catalog
 from prefs.sql.names import names
 from prefs.sql.places import placed
@@ -69,7 +70,7 @@ class Wanted:
             return {row[0] for row in cursor.fetchall()}
 
 
-class LockNotObtained(RuntimeError):
+class LockNotObtained(PrefsError):
     """A table lock that could not be had within the patience of the site."""
 
     def __init__(self, what: str, tried: Tried) -> None:

@@ -15,6 +15,7 @@ from django.db import DataError, OperationalError, connections, models, router, 
 
 from prefs import codec, conf, owners
 from prefs.bulk import Merge, columns
+from prefs.errors import PrefsError
 from prefs.mapping import NOTIFICATION_TABLE, RESIDUE_COLUMN, USER_TABLE, topic
 from prefs.routing import Route
 from prefs.rows import RowQuerySet
@@ -28,7 +29,7 @@ _TOO_COMPLEX = ("54000", "54001")
 _AUDIENCE_PAGE = 10_000
 
 
-class UnsupportedIsolation(RuntimeError):
+class UnsupportedIsolation(PrefsError):
     """A write under an isolation level at which the protocol does not hold."""
 
     def __init__(self, level: str) -> None:

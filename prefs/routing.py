@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import enum
 
+from prefs.errors import PrefsError
+
 DUAL_WRITE = "prefs_dual_write"
 READ_TABLES = "prefs_read_tables"
 SWITCHES = (DUAL_WRITE, READ_TABLES)
 
 
-class MissingSwitch(RuntimeError):
+class MissingSwitch(PrefsError):
     """A switch row is gone, so no route is known: nothing is read or written."""
 
     def __init__(self, *names: str) -> None:

@@ -16,13 +16,14 @@ from prefs.engine.audit import Signature
 from prefs.engine.evidence import database_now
 from prefs.engine.flips import lock_transitions
 from prefs.engine.quarantine import Count, Selection
+from prefs.errors import PrefsError
 from prefs.models import AcceptedQuarantine
 
 # How the root of a document is called, whose name is empty.
 DOCUMENT = "document"
 
 
-class NothingToAccept(ValueError):
+class NothingToAccept(PrefsError):
     """A leaf of which nothing is in quarantine."""
 
     def __init__(self, leaf: str) -> None:
@@ -32,7 +33,7 @@ class NothingToAccept(ValueError):
         )
 
 
-class NotAccepted(ValueError):
+class NotAccepted(PrefsError):
     """A leaf whose quarantine nobody has accepted."""
 
     def __init__(self, leaf: str) -> None:

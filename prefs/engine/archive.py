@@ -19,6 +19,7 @@ from prefs.engine.batches import Control, Progress
 from prefs.engine.evidence import database_now
 from prefs.engine.flips import lock_transitions
 from prefs.engine.sight import seeing_everybody
+from prefs.errors import PrefsError, Refused
 from prefs.models import Run, Transition
 from prefs.sql import archive
 from prefs.sql.names import ARCHIVE_TABLE
@@ -26,14 +27,14 @@ from prefs.sql.names import ARCHIVE_TABLE
 _LISTED = 20
 
 
-class NoArchive(RuntimeError):
+class NoArchive(PrefsError):
     """Nothing to check or to remove."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"There is no archive of a dropped column: {why}.")
 
 
-class ArchiveKept(RuntimeError):
+class ArchiveKept(Refused):
     """The archive is younger than its lifetime."""
 
     def __init__(self, made: Archive, settings: Settings) -> None:

@@ -24,6 +24,7 @@ from prefs.engine.flips import begin
 from prefs.engine.leases import Tally, close, enter_phase, open_run, renew, take
 from prefs.engine.repair import count_users
 from prefs.engine.states import Edge
+from prefs.errors import Refused
 from prefs.models import Run, Transition
 from prefs.sql import archive
 from prefs.sql.names import ARCHIVE_TABLE
@@ -40,7 +41,7 @@ class ArchiveInterrupted(RuntimeError):
         )
 
 
-class ArchiveStale(RuntimeError):
+class ArchiveStale(Refused):
     """Blobs were written after the archive began, so it may not be what the column holds."""
 
     def __init__(self, run: Run) -> None:

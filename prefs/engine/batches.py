@@ -23,6 +23,7 @@ from prefs.ddl import LOCK_NOT_AVAILABLE, Tries, sqlstate
 from prefs.engine.leases import Holding, LeaseLost, Tally, close
 from prefs.engine.pace import Pace
 from prefs.engine.sight import seeing_everybody
+from prefs.errors import PrefsError, Refused
 from prefs.mapping import BLOB_COLUMN
 from prefs.models import Run
 from prefs.sql import copying
@@ -39,7 +40,7 @@ _LONGEST_PAUSE = 1.0
 _HELD_BACK = 0.2
 
 
-class ColumnGone(RuntimeError):
+class ColumnGone(Refused):
     """There is no blob to copy or compare with."""
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ def blob_was_gone(error: DatabaseError) -> bool:
     return gone and sqlstate(error) == _UNDEFINED_COLUMN
 
 
-class LockUnavailable(RuntimeError):
+class LockUnavailable(PrefsError):
     """A row that stayed locked, or out of a time limit's reach, for longer than the patience."""
 
     def __init__(self, holding: Holding, seconds: float, state: str) -> None:
@@ -75,7 +76,7 @@ class LockUnavailable(RuntimeError):
         )
 
 
-class UserRefused(RuntimeError):
+class UserRefused(PrefsError):
     """One user whom the database refuses, found by taking fewer and fewer at once."""
 
     def __init__(self, holding: Holding, key: Any, error: DatabaseError) -> None:

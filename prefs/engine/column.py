@@ -18,6 +18,7 @@ from prefs.engine.audit import Signature
 from prefs.engine.batches import Control
 from prefs.engine.flips import begin, forget_cached_switches, record, turn
 from prefs.engine.states import Action, Edge, State, last_transition
+from prefs.errors import PrefsError
 from prefs.models import Transition
 from prefs.sql import catalog, rights
 from prefs.sql.expressions import literal
@@ -26,7 +27,7 @@ from prefs.sql.rights import PUBLIC
 from prefs.sql.triggers import capture_triggers
 
 
-class DefinitionLost(RuntimeError):
+class DefinitionLost(PrefsError):
     """The record of how the column was made is gone."""
 
     def __init__(self) -> None:

@@ -23,6 +23,7 @@ from prefs.engine.evidence import database_now
 from prefs.engine.leases import Tally, take
 from prefs.engine.quarantine import EXPECTED, NotJson, Selection, query, shown
 from prefs.engine.repair import count_users
+from prefs.errors import Mistake
 from prefs.managers import lock_users
 from prefs.models import AuditEntry, Run
 from prefs.sql import copying
@@ -30,7 +31,7 @@ from prefs.sql import quarantine as sql
 from prefs.sql.changes import change
 
 
-class Unfit(ValueError):
+class Unfit(Mistake):
     """A correction that would leave the leaf in quarantine, or put another one there."""
 
     def __init__(self, leaf: str, value: str | None, expected: str) -> None:

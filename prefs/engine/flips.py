@@ -23,6 +23,7 @@ from prefs.engine.evidence import database_now
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.gates import GateRefused, evaluate
 from prefs.engine.states import Edge, State, current_state, last_transition
+from prefs.errors import Refused
 from prefs.models import Transition
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql import catalog
@@ -33,7 +34,7 @@ _POLL = 0.02
 _NOTICE_EVERY = 5.0
 
 
-class StateMoved(RuntimeError):
+class StateMoved(Refused):
     """Another transition was taken between the plan and the lock."""
 
     def __init__(self, edge: Edge, found: State) -> None:
@@ -43,7 +44,7 @@ class StateMoved(RuntimeError):
         )
 
 
-class OpenTransition(RuntimeError):
+class OpenTransition(Refused):
     """A transition that must settle before another can be taken."""
 
     def __init__(self, last: Transition) -> None:

@@ -9,9 +9,10 @@ from prefs.engine.conditions import CONDITIONS
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.sight import REMEDY, UsersHidden, describe
 from prefs.engine.states import Edge, Gate
+from prefs.errors import Mistake, Refused
 
 
-class GateRefused(RuntimeError):
+class GateRefused(Refused):
     """A transition that was not taken, with every gate that is unmet and how to meet it."""
 
     def __init__(self, edge: Edge, findings: list[Finding]) -> None:
@@ -25,7 +26,7 @@ class GateRefused(RuntimeError):
         )
 
 
-class NoSuchOverride(ValueError):
+class NoSuchOverride(Mistake):
     """An override of a gate that the transition does not have, or that cannot be overridden."""
 
     def __init__(self, edge: Edge, names: Iterable[str]) -> None:

@@ -18,13 +18,14 @@ from prefs.conf import Settings
 from prefs.engine.evidence import database_now
 from prefs.engine.flips import lock_transitions
 from prefs.engine.sight import must_see_everybody
+from prefs.errors import HeldElsewhere
 from prefs.models import Range, Run
 from prefs.sql import ranges as sql
 
 OPEN = (Run.Status.RUNNING, Run.Status.INTERRUPTED, Run.Status.FAILED)
 
 
-class RunHeld(RuntimeError):
+class RunHeld(HeldElsewhere):
     """Another process holds what this one would need for itself."""
 
     def __init__(self, run: Run, holder: str, seconds: float) -> None:
@@ -35,7 +36,7 @@ class RunHeld(RuntimeError):
         )
 
 
-class LeaseLost(RuntimeError):
+class LeaseLost(HeldElsewhere):
     """This process was too slow: its lease ran out and another took over."""
 
     def __init__(self, what: Run | Range) -> None:

@@ -6,10 +6,11 @@ from django.db import transaction
 
 from prefs.engine.leases import open_run
 from prefs.engine.ranges import held
+from prefs.errors import PrefsError
 from prefs.models import Range, Run
 
 
-class NoOpenRun(RuntimeError):
+class NoOpenRun(PrefsError):
     """Nothing to give an order to."""
 
     def __init__(self, kind: Run.Kind) -> None:

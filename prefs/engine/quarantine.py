@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from prefs.codec import unstorable
 from prefs.ddl import sqlstate
 from prefs.engine.sight import seeing_everybody
+from prefs.errors import Mistake
 from prefs.mapping import LEAVES, inner_nodes
 from prefs.sql import quarantine as sql
 from prefs.sql.quarantine import SHOWN, Reason
@@ -24,7 +25,7 @@ _NOT_STORABLE = ("22", "54")
 _TOO_LONG = "(too long to show)"
 
 
-class NotJson(ValueError):
+class NotJson(Mistake):
     """A value that PostgreSQL cannot store as jsonb."""
 
     def __init__(self, text: str, why: object) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connections
 
 from prefs.engine.sight import seeing_everybody
+from prefs.errors import Refused
 from prefs.managers import lock_users
 from prefs.routing import Route
 from prefs.sql import catalog, copying
@@ -40,7 +41,7 @@ class Direction(enum.Enum):
             raise PrimaryMoved(self, route)
 
 
-class PrimaryMoved(RuntimeError):
+class PrimaryMoved(Refused):
     """The store that would be overwritten is the one that is read."""
 
     def __init__(self, direction: Direction, route: Route) -> None:

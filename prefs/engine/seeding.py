@@ -16,6 +16,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import connections, models, transaction
 
 from prefs.engine.states import State, current_state
+from prefs.errors import Refused
 from prefs.mapping import BLOB_COLUMN, LEAVES, Choice, ClockTime, Flag, Leaf, Shape, WholeNumber
 from prefs.sql.names import names, quote
 from prefs.sql.places import placed
@@ -25,7 +26,7 @@ _SET = 0.7
 _EXTRAS = 0.15
 
 
-class NotSeedable(RuntimeError):
+class NotSeedable(Refused):
     """New blobs would go where nobody reads them."""
 
     def __init__(self, state: State) -> None:

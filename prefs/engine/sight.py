@@ -13,10 +13,11 @@ from typing import Any
 from django.db import connections, transaction
 
 from prefs.engine import catalogs
+from prefs.errors import PrefsError
 from prefs.sql import registry, row_security
 
 
-class UsersHidden(RuntimeError):
+class UsersHidden(PrefsError):
     """Row security keeps this role, or the owner of a trigger function, from some of the rows."""
 
     def __init__(self, hidden: list[tuple[str, str]]) -> None:

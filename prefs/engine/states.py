@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from django.db import connections
 
+from prefs.errors import PrefsError, Refused
 from prefs.models import Transition
 from prefs.routing import Route
 from prefs.sql import catalog
@@ -183,7 +184,7 @@ EDGES: tuple[Edge, ...] = (
 )
 
 
-class OutOfOrder(ValueError):
+class OutOfOrder(Refused):
     """A transition that is not in the table."""
 
     def __init__(self, source: State, target: str, forward: bool) -> None:
@@ -212,7 +213,7 @@ def edge(source: State, target: State | None, *, forward: bool) -> Edge:
     raise OutOfOrder(source, str(target or "a further state"), forward)
 
 
-class UnknownState(RuntimeError):
+class UnknownState(PrefsError):
     """Switches and column in a combination that no transition leads to."""
 
     def __init__(self, route: Route) -> None:

@@ -28,6 +28,7 @@ from prefs.engine.states import (
     is_forward,
     recorded_state,
 )
+from prefs.errors import PrefsError
 from prefs.models.permissions import ADVANCE
 from prefs.routing import SWITCHES, MissingSwitch, Route
 from prefs.sql import catalog
@@ -57,7 +58,7 @@ class TooEarly(OutOfOrder):
         how = [f"turn {name} {'on' if after else 'off'}" for name, after in turned]
         command = "advance_prefs" if step.forward else "rollback_prefs"
         first = how[0] if how else f"run `manage.py {command} --to {step.target}`"
-        ValueError.__init__(
+        PrefsError.__init__(
             self,
             f"{said}: transitions are taken one at a time. From {step.source} the next step is"
             f" {step.target}: {first} first. Nothing was changed.",

@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 
 from prefs.clock import Clock
 from prefs.conf import Settings
+from prefs.errors import PrefsError
 from prefs.sql import signals
 
 _LOOK_EVERY = 0.5
@@ -67,7 +68,7 @@ class Throttle:
             self._waiting.discard(name)
 
 
-class ThrottleSilent(RuntimeError):
+class ThrottleSilent(PrefsError):
     """A look at what to wait for that does not end."""
 
     def __init__(self, settings: Settings) -> None:

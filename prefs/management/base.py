@@ -18,31 +18,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections
 
 from prefs import conf
-from prefs.codec import InvalidDocument, unstorable
-from prefs.ddl import LOCK_NOT_AVAILABLE, LockNotObtained, TriesStopped, sqlstate
-from prefs.engine.acceptance import NotAccepted, NothingToAccept
-from prefs.engine.archive import ArchiveKept, NoArchive
-from prefs.engine.archiving import ArchiveStale
+from prefs.codec import unstorable
+from prefs.ddl import LOCK_NOT_AVAILABLE, TriesStopped, sqlstate
 from prefs.engine.audit import Signature
-from prefs.engine.batches import ColumnGone, Control, LockUnavailable, UserRefused
-from prefs.engine.column import DefinitionLost
-from prefs.engine.corrections import Unfit
-from prefs.engine.flips import OpenTransition, StateMoved
-from prefs.engine.gates import GateRefused, NoSuchOverride
-from prefs.engine.leases import LeaseLost, RunHeld
-from prefs.engine.orders import NoOpenRun
-from prefs.engine.quarantine import NotJson
-from prefs.engine.repair import PrimaryMoved
-from prefs.engine.seeding import NotSeedable
-from prefs.engine.sight import UsersHidden
-from prefs.engine.states import OutOfOrder, UnknownState
-from prefs.engine.throttle import ThrottleSilent, Watch
+from prefs.engine.batches import Control
+from prefs.engine.gates import GateRefused
+from prefs.engine.throttle import Watch
+from prefs.errors import PrefsError
 from prefs.management.progress import ProgressLine
-from prefs.managers import UnsupportedIsolation
 from prefs.models import Run
-from prefs.rehearsal.scratch import NoSuchDatabase, SitesOwnDatabase
-from prefs.rehearsal.traffic import ClientFailed, TooFewUsers
-from prefs.routing import MissingSwitch
 
 ATTENTION = 3
 _UNDEFINED_TABLE = "42P01"
@@ -51,42 +35,6 @@ _ENDED = {
     " on for its role or database. Give the command the primary, and a role that may write.",
     "57014": "A statement was canceled by another session, or by the statement_timeout of this"
     " role: lift that for the role that runs this.",
-}
-_REFUSED = 4
-_HELD = 5
-_STATUS: dict[type[Exception], int] = {
-    GateRefused: _REFUSED,
-    NoSuchOverride: 2,
-    OutOfOrder: _REFUSED,
-    StateMoved: _REFUSED,
-    OpenTransition: _REFUSED,
-    PrimaryMoved: _REFUSED,
-    NotSeedable: _REFUSED,
-    ColumnGone: _REFUSED,
-    ArchiveStale: _REFUSED,
-    ArchiveKept: _REFUSED,
-    RunHeld: _HELD,
-    LeaseLost: _HELD,
-    NotJson: 2,
-    NothingToAccept: 1,
-    NotAccepted: 1,
-    Unfit: 2,
-    UnsupportedIsolation: 1,
-    MissingSwitch: 1,
-    UnknownState: 1,
-    DefinitionLost: 1,
-    NoArchive: 1,
-    LockUnavailable: 1,
-    ThrottleSilent: 1,
-    UserRefused: 1,
-    NoOpenRun: 1,
-    UsersHidden: 1,
-    LockNotObtained: 1,
-    InvalidDocument: 1,
-    NoSuchDatabase: 1,
-    SitesOwnDatabase: 2,
-    ClientFailed: 1,
-    TooFewUsers: 2,
 }
 
 
@@ -147,8 +95,8 @@ class PrefsCommand(BaseCommand, abc.ABC):
         try:
             _refuse_other_encodings(options)
             result, lines, status = self.run(options)
-        except tuple(_STATUS) as error:
-            self._fail(str(error), _STATUS[type(error)], error)
+        except PrefsError as error:
+            self._fail(str(error), error.exit_status, error)
         except TriesStopped as error:
             self._fail(str(error), self.stop.left(), error)
         except DatabaseError as error:

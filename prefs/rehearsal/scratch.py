@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from prefs.conf import APPLICATION_NAME
+from prefs.errors import Mistake, PrefsError
 from prefs.sql.names import quote
 
 ALIAS = "rehearsal"
 
 
-class NoSuchDatabase(RuntimeError):
+class NoSuchDatabase(PrefsError):
     """A database to rehearse in that is not there."""
 
     def __init__(self, name: str) -> None:
@@ -25,7 +26,7 @@ class NoSuchDatabase(RuntimeError):
         )
 
 
-class SitesOwnDatabase(ValueError):
+class SitesOwnDatabase(Mistake):
     """A rehearsal drops the column, with soaks of a second."""
 
     def __init__(self, name: str) -> None:

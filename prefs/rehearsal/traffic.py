@@ -12,6 +12,7 @@ from pathlib import Path
 
 from django.db import connections
 
+from prefs.errors import Mistake, PrefsError
 from prefs.rehearsal.client import Specification
 from prefs.rehearsal.record import Record
 from prefs.rehearsal.scratch import ALIAS
@@ -23,14 +24,14 @@ _SHARED = 200
 _COLD = 5_000
 
 
-class ClientFailed(RuntimeError):
+class ClientFailed(PrefsError):
     """A client process that ended by itself: what it knew is lost, and so is the proof."""
 
     def __init__(self, client: int, status: int, log: str) -> None:
         super().__init__(f"Client {client} ended with status {status}: {log.strip()[-500:]}")
 
 
-class TooFewUsers(ValueError):
+class TooFewUsers(Mistake):
     """Not enough users for every client to have its own."""
 
     def __init__(self, clients: int) -> None:
