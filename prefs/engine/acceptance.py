@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from prefs.engine import audit, quarantine
-from prefs.engine.audit import Signature
 from prefs.engine.evidence import database_now
 from prefs.engine.flips import lock_transitions
 from prefs.engine.quarantine import Count, Selection
@@ -78,29 +77,31 @@ def leaves_in_quarantine(alias: str, counts: list[Count] | None = None) -> list[
     ]
 
 
-def accept(alias: str, leaf: str, signature: Signature) -> AcceptedQuarantine:
-    """Accept what is in quarantine at a leaf now, for `signature.reason`; it may grow no further.
+def accept(alias: str, leaf: str) -> AcceptedQuarantine:
+    """Accept what is in quarantine at a leaf now, for the reason given; it may grow no further.
 
     Raises NothingToAccept. Takes the advisory lock of transitions until it commits.
     """
     with transaction.atomic(using=alias):
         lock_transitions(alias)
+        signed = audit.signature_here()
         users = sum(each.users for each in quarantine.counts(alias, Selection(leaf=leaf)))
         if not users:
             raise NothingToAccept(leaf)
         made = AcceptedQuarantine(
             leaf=leaf,
             users=users,
-            reason=signature.reason,
-            actor=signature.actor,
+            reason=signed.reason,
+            actor=signed.actor,
             accepted_at=database_now(alias),
         )
         made.save(using=alias)
-        _record(alias, f"{leaf or DOCUMENT} accepted", signature, users)
+        subject = f"{leaf or DOCUMENT} accepted"
+        audit.record(alias, audit.Event.QUARANTINE, subject, users=users)
     return made
 
 
-def withdraw(alias: str, leaf: str, signature: Signature) -> AcceptedQuarantine:
+def withdraw(alias: str, leaf: str) -> AcceptedQuarantine:
     """Accept a leaf no longer; returns what had been. Raises NotAccepted. Locks as `accept`."""
     with transaction.atomic(using=alias):
         lock_transitions(alias)
@@ -108,9 +109,6 @@ def withdraw(alias: str, leaf: str, signature: Signature) -> AcceptedQuarantine:
         if found is None:
             raise NotAccepted(leaf)
         AcceptedQuarantine.objects.using(alias).filter(leaf=leaf).delete()
-        _record(alias, f"{leaf or DOCUMENT} accepted no longer", signature, found.users)
+        subject = f"{leaf or DOCUMENT} accepted no longer"
+        audit.record(alias, audit.Event.QUARANTINE, subject, users=found.users)
     return found
-
-
-def _record(alias: str, subject: str, signature: Signature, users: int) -> None:
-    audit.record(alias, audit.Event.QUARANTINE, subject, signature, users=users)

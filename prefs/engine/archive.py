@@ -169,7 +169,7 @@ def removable(alias: str, settings: Settings) -> Archive:
     return made
 
 
-def remove(alias: str, settings: Settings, signature: audit.Signature, control: Control) -> Archive:
+def remove(alias: str, settings: Settings, control: Control) -> Archive:
     """Remove the archive, its departures as well, and put it on record. Returns what it was.
 
     Takes the advisory lock of transitions and ACCESS EXCLUSIVE on the archive, for a moment.
@@ -184,8 +184,7 @@ def remove(alias: str, settings: Settings, signature: audit.Signature, control: 
             cursor.execute(archive.empty())
         dropped.figures["archive"]["removed_at"] = database_now(alias).isoformat()
         dropped.save(using=alias, update_fields=["figures"])
-        event = audit.Event.ARCHIVE
-        audit.record(alias, event, "archive removed", signature, **made.figures())
+        audit.record(alias, audit.Event.ARCHIVE, "archive removed", **made.figures())
         return made
 
     return ddl.locked(

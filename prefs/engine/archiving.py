@@ -51,9 +51,7 @@ class ArchiveStale(Refused):
         )
 
 
-def drop_archived(
-    edge: Edge, alias: str, settings: Settings, signature: audit.Signature, control: Control
-) -> Transition:
+def drop_archived(edge: Edge, alias: str, settings: Settings, control: Control) -> Transition:
     """Archive every blob, then drop the column as `column.drop` does.
 
     A run that was interrupted, or whose drop failed, goes on where it was; what users it
@@ -62,7 +60,7 @@ def drop_archived(
     """
     # Asked here so that no archive is made in vain; the drop asks again.
     with transaction.atomic(using=alias, durable=True):
-        begin(edge, alias, settings, signature)
+        begin(edge, alias, settings)
     run = _take(alias, settings)
     taken: list[Transition] = []
 
@@ -72,9 +70,9 @@ def drop_archived(
         made = measure(alias, run)
 
         def vouch() -> dict[str, Any]:
-            return _vouch(run, made, alias, signature)
+            return _vouch(run, made, alias)
 
-        taken.append(column.drop(edge, alias, settings, signature, control, vouch=vouch))
+        taken.append(column.drop(edge, alias, settings, control, vouch=vouch))
         return True
 
     guarded(run, alias, work)
@@ -139,7 +137,7 @@ def _batch(cursor: Any, after: Any, upto: Any) -> Tally:
     return Tally(copied=cursor.rowcount)
 
 
-def _vouch(run: Run, made: Archive, alias: str, signature: audit.Signature) -> dict[str, Any]:
+def _vouch(run: Run, made: Archive, alias: str) -> dict[str, Any]:
     """In the transaction of the drop: the archive is still this run's, and still true.
 
     Ends the run, so that nobody adds to what was measured.
@@ -147,5 +145,5 @@ def _vouch(run: Run, made: Archive, alias: str, signature: audit.Signature) -> d
     if _written_since(run.started_at, alias):
         raise ArchiveStale(run)
     close(run, alias, Run.Status.DONE)
-    audit.record(alias, audit.Event.ARCHIVE, "archive made", signature, **made.figures())
+    audit.record(alias, audit.Event.ARCHIVE, "archive made", **made.figures())
     return {"archive": made.figures()}

@@ -19,9 +19,11 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from prefs.models import AuditEntry
 from prefs.sql import records
+from prefs.sql.asking import execute
 
 Event = AuditEntry.Event
 
@@ -56,7 +58,7 @@ _acting: ContextVar[Signature | None] = ContextVar("prefs_acting", default=None)
 
 @contextmanager
 def acting_as(signature: Signature) -> Iterator[None]:
-    """Sign by `signature` what is done inside without a signature of its own."""
+    """Sign by `signature` what is done inside."""
     token = _acting.set(signature)
     try:
         yield
@@ -74,47 +76,36 @@ def is_signed() -> bool:
     return _acting.get() is not None
 
 
-def record(
-    alias: str, event: AuditEntry.Event, subject: str, signature: Signature, **figures: Any
-) -> None:
-    """Add an entry, in the caller's transaction where there is one."""
-    with connections[alias].cursor() as cursor:
-        _add(cursor, event, subject, signature, figures)
+def record(alias: str, event: AuditEntry.Event, subject: str, **figures: Any) -> None:
+    """Add an entry, signed, in the caller's transaction where there is one."""
+    _add(connections[alias], event, subject, figures)
 
 
-def record_apart(
-    alias: str, event: AuditEntry.Event, subject: str, signature: Signature, **figures: Any
-) -> None:
+def record_apart(alias: str, event: AuditEntry.Event, subject: str, **figures: Any) -> None:
     """Add an entry that stays when the caller's transaction is rolled back."""
     if not connections[alias].in_atomic_block:
-        record(alias, event, subject, signature, **figures)
+        record(alias, event, subject, **figures)
         return
     own = connections[alias].copy()
     # The caller holds a connection: the pool may have no second one to give.
     own.settings_dict.get("OPTIONS", {}).pop("pool", None)
     try:
-        with own.cursor() as cursor:
-            _add(cursor, event, subject, signature, figures)
+        _add(own, event, subject, figures)
     finally:
         own.close()
 
 
 def _add(
-    cursor: Any,
-    event: AuditEntry.Event,
-    subject: str,
-    signature: Signature,
-    figures: dict[str, Any],
+    connection: BaseDatabaseWrapper, event: AuditEntry.Event, subject: str, figures: dict[str, Any]
 ) -> None:
-    cursor.execute(
-        records.add_entry(),
-        {
-            "event": str(event),
-            "subject": subject,
-            "reason": signature.reason,
-            "actor": signature.actor,
-            "host": signature.host,
-            "program": signature.program,
-            "figures": json.dumps(figures, cls=DjangoJSONEncoder),
-        },
-    )
+    signed = signature_here()
+    entry = {
+        "event": str(event),
+        "subject": subject,
+        "reason": signed.reason,
+        "actor": signed.actor,
+        "host": signed.host,
+        "program": signed.program,
+        "figures": json.dumps(figures, cls=DjangoJSONEncoder),
+    }
+    execute(connection, records.add_entry(), entry)

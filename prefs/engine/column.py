@@ -14,7 +14,6 @@ from django.db import connections
 from prefs import ddl
 from prefs.conf import Settings
 from prefs.engine import catalogs
-from prefs.engine.audit import Signature
 from prefs.engine.batches import Control
 from prefs.engine.flips import begin, forget_cached_switches, record, turn
 from prefs.engine.states import Action, Edge, State, last_transition
@@ -54,7 +53,6 @@ def drop(
     edge: Edge,
     alias: str,
     settings: Settings,
-    signature: Signature,
     control: Control,
     *,
     vouch: Callable[[], dict[str, Any]] = dict,
@@ -69,7 +67,7 @@ def drop(
         if edge.action is Action.CONTRACT_EMPTY:
             # Nobody can write, or become a user, between the gate and the drop.
             _execute(alias, f"LOCK TABLE {names().users} IN ACCESS EXCLUSIVE MODE")
-        findings = begin(edge, alias, settings, signature)
+        findings = begin(edge, alias, settings)
         figures = vouch()
         if edge.action is Action.CONTRACT_EMPTY:
             turn(alias, edge.target)
@@ -77,16 +75,14 @@ def drop(
         for trigger in capture_triggers():
             _execute(alias, trigger.drop)
         _execute(alias, f"ALTER TABLE {names().users} DROP COLUMN {names().blob} RESTRICT")
-        return record(edge, alias, signature, findings, column=definition, **figures)
+        return record(edge, alias, findings, column=definition, **figures)
 
     taken = ddl.locked(connections[alias], "drop the column", work, control.tries(settings))
     forget_cached_switches()
     return taken
 
 
-def add(
-    edge: Edge, alias: str, settings: Settings, signature: Signature, control: Control
-) -> Transition:
+def add(edge: Edge, alias: str, settings: Settings, control: Control) -> Transition:
     """Add the column again with its default; the transition stays open until it is filled.
 
     Those who are there hold an empty object until then, whatever the default: of NULL an
@@ -97,7 +93,7 @@ def add(
     n = names()
 
     def work() -> Transition:
-        findings = begin(edge, alias, settings, signature)
+        findings = begin(edge, alias, settings)
         dropped = last_transition(alias, to_state=str(State.DROPPED))
         if dropped is None:
             raise DefinitionLost
@@ -116,7 +112,7 @@ def add(
                 _execute(alias, rights.grant_on_column(role, privilege, grantable == "true"))
         for trigger in capture_triggers():
             _execute(alias, trigger.create)
-        return record(edge, alias, signature, findings, column=made)
+        return record(edge, alias, findings, column=made)
 
     return ddl.locked(connections[alias], "add the column", work, control.tries(settings))
 

@@ -17,7 +17,6 @@ from django.db import connections, transaction
 from prefs.codec import unknown_leaves
 from prefs.conf import Settings
 from prefs.engine import audit
-from prefs.engine.audit import Signature
 from prefs.engine.batches import LOCK_TIMEOUT_MS, Control, guarded, walk
 from prefs.engine.evidence import database_now
 from prefs.engine.leases import Tally, take
@@ -94,7 +93,6 @@ def correct(
     correction: Correction,
     settings: Settings,
     control: Control,
-    signature: Signature,
 ) -> Corrected:
     """Correct everybody whom the correction selects, or until `control.stopped`.
 
@@ -108,8 +106,8 @@ def correct(
     if correction.value is not None:
         query(alias, "SELECT %(value)s::jsonb IS NULL", {"value": correction.value})
     if correction.user is not None:
-        return _correct_one(alias, correction, signature)
-    return _correct_all(alias, correction, settings, control, signature)
+        return _correct_one(alias, correction)
+    return _correct_all(alias, correction, settings, control)
 
 
 def _correct_all(
@@ -117,7 +115,6 @@ def _correct_all(
     correction: Correction,
     settings: Settings,
     control: Control,
-    signature: Signature,
 ) -> Corrected:
     def batch(cursor: Any, after: Any, upto: Any) -> Tally:
         return _correct_range(cursor, correction, after, upto)
@@ -126,26 +123,26 @@ def _correct_all(
     # An open run may have been of another correction: each begins at the first user.
     run = take(kind, Run.Phase.CORRECT, alias, settings, since=now)
     # A process that is killed leaves this entry, and the exact counts in its run.
-    _record(alias, correction, signature, run=run.pk)
+    _record(alias, correction, run=run.pk)
     total = count_users(alias)
     guarded(run, alias, lambda: walk(run, alias, settings, control, batch, total))
     done = Corrected(run=run, users=run.repaired, skipped=run.differing - run.repaired)
-    _record(alias, correction, signature, run=run.pk, users=done.users, skipped=done.skipped)
+    _record(alias, correction, run=run.pk, users=done.users, skipped=done.skipped)
     return done
 
 
-def _correct_one(alias: str, correction: Correction, signature: Signature) -> Corrected:
+def _correct_one(alias: str, correction: Correction) -> Corrected:
     with transaction.atomic(using=alias, durable=True), connections[alias].cursor() as cursor:
         cursor.execute(copying.batch_settings(), {"lock_timeout": f"{LOCK_TIMEOUT_MS}ms"})
         tally = _correct_range(cursor, correction, None, None)
         skipped = tally.differing - tally.repaired
-        _record(alias, correction, signature, users=tally.repaired, skipped=skipped)
+        _record(alias, correction, users=tally.repaired, skipped=skipped)
     return Corrected(run=None, users=tally.repaired, skipped=skipped)
 
 
-def _record(alias: str, correction: Correction, signature: Signature, **figures: Any) -> None:
+def _record(alias: str, correction: Correction, **figures: Any) -> None:
     event, subject = AuditEntry.Event.CORRECTION, correction.leaf or "document"
-    audit.record(alias, event, subject, signature, **vars(correction), **figures)
+    audit.record(alias, event, subject, **vars(correction), **figures)
 
 
 def _correct_range(cursor: Any, correction: Correction, after: Any, upto: Any) -> Tally:

@@ -18,7 +18,6 @@ from prefs.blockers import Blocker, described
 from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.engine import audit
-from prefs.engine.audit import Signature
 from prefs.engine.evidence import database_now
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.gates import GateRefused, evaluate
@@ -60,7 +59,7 @@ def lock_transitions(alias: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TRANSITION_LOCK])
 
 
-def begin(edge: Edge, alias: str, settings: Settings, signature: Signature) -> list[Finding]:
+def begin(edge: Edge, alias: str, settings: Settings) -> list[Finding]:
     """Under the lock: check the order, then the gates, as they are now.
 
     To be called in the transaction that takes the transition. Raises StateMoved,
@@ -73,46 +72,41 @@ def begin(edge: Edge, alias: str, settings: Settings, signature: Signature) -> l
     last = last_transition(alias)
     if last is not None and last.settled_at is None:
         raise OpenTransition(last)
-    inquiry = Inquiry(alias=alias, settings=settings)
-    findings = evaluate(edge, inquiry, signature.overrides)
+    findings = evaluate(edge, Inquiry(alias=alias, settings=settings))
     if not all(finding.passes for finding in findings):
         raise GateRefused(edge, findings)
     return findings
 
 
-def record(
-    edge: Edge, alias: str, signature: Signature, findings: list[Finding], **figures: object
-) -> Transition:
+def record(edge: Edge, alias: str, findings: list[Finding], **figures: object) -> Transition:
     """Store the transition, open, in the transaction that takes it; the audit as well."""
-    gates = [finding.record() for finding in findings]
-    audit.record(alias, audit.Event.TRANSITION, str(edge), signature, gates=gates, **figures)
+    gates, signed = [finding.record() for finding in findings], audit.signature_here()
+    audit.record(alias, audit.Event.TRANSITION, str(edge), gates=gates, **figures)
     for finding in findings:
         if finding.overridden:
             subject = f"{edge}: {finding.gate}"
-            audit.record(alias, audit.Event.OVERRIDE, subject, signature, found=finding.found)
+            audit.record(alias, audit.Event.OVERRIDE, subject, found=finding.found)
     return Transition.objects.using(alias).create(
         from_state=str(edge.source),
         to_state=str(edge.target),
-        actor=signature.actor,
-        reason=signature.reason,
+        actor=signed.actor,
+        reason=signed.reason,
         gates=gates,
         figures=figures,
         taken_at=database_now(alias),
     )
 
 
-def flip(
-    edge: Edge, alias: str, settings: Settings, signature: Signature, *, durable: bool = True
-) -> Transition:
+def flip(edge: Edge, alias: str, settings: Settings, *, durable: bool = True) -> Transition:
     """Turn the switch of `edge` under its gates; the transition it returns is still open.
 
     Takes the advisory lock and the row lock of one switch until it commits: at once, unless
     `durable` is off and the caller has a transaction open.
     """
     with transaction.atomic(using=alias, durable=durable):
-        findings = begin(edge, alias, settings, signature)
+        findings = begin(edge, alias, settings)
         turn(alias, edge.target)
-        taken = record(edge, alias, signature, findings)
+        taken = record(edge, alias, findings)
     transaction.on_commit(forget_cached_switches, using=alias)
     return taken
 
@@ -131,7 +125,7 @@ def turn(alias: str, target: State) -> None:
                 cursor.execute(catalog.set_switch(), {"name": name, "active": new})
 
 
-def put_back(alias: str, name: str, active: bool, signature: Signature) -> None:
+def put_back(alias: str, name: str, active: bool) -> None:
     """Set a switch to what the last transition on record gave it, past the gates.
 
     Only for a switch that was changed behind the guard and routes to a column that is gone.
@@ -140,7 +134,7 @@ def put_back(alias: str, name: str, active: bool, signature: Signature) -> None:
         lock_transitions(alias)
         cursor.execute(catalog.allow_turning())
         cursor.execute(catalog.set_switch(), {"name": name, "active": active})
-        audit.record(alias, audit.Event.REPAIR, f"switch {name} put back", signature)
+        audit.record(alias, audit.Event.REPAIR, f"switch {name} put back")
     transaction.on_commit(forget_cached_switches, using=alias)
 
 
@@ -191,5 +185,4 @@ def settle(taken: Transition, alias: str, **figures: object) -> None:
     with transaction.atomic(using=alias):
         open_still = Transition.objects.using(alias).filter(pk=taken.pk, settled_at=None)
         if open_still.update(settled_at=database_now(alias), figures={**taken.figures, **figures}):
-            signature = audit.signature_here()
-            audit.record(alias, audit.Event.SETTLED, str(taken), signature, **figures)
+            audit.record(alias, audit.Event.SETTLED, str(taken), **figures)

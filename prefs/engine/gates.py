@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from prefs.engine.audit import signature_here
 from prefs.engine.conditions import CONDITIONS
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.sight import REMEDY, UsersHidden, describe
@@ -37,14 +38,13 @@ class NoSuchOverride(Mistake):
         )
 
 
-def evaluate(
-    edge: Edge, inquiry: Inquiry, overrides: frozenset[str] = frozenset()
-) -> list[Finding]:
+def evaluate(edge: Edge, inquiry: Inquiry) -> list[Finding]:
     """Evaluate every gate of a transition against the database, now. Locks nothing.
 
-    What `inquiry` was asked before, for another transition, is not asked again. An unmet gate among
-    `overrides` is let pass, and says so. Raises NoSuchOverride.
+    What `inquiry` was asked before, for another transition, is not asked again. An unmet gate that
+    whoever acts answers for is let pass, and says so. Raises NoSuchOverride.
     """
+    overrides = signature_here().overrides
     unknown = overrides - set(edge.overridable)
     if unknown:
         raise NoSuchOverride(edge, unknown)

@@ -40,12 +40,7 @@ def plan(alias: str, settings: Settings) -> list[Flaw]:
     return sorted(found, key=lambda flaw: flaw.part)
 
 
-def install(
-    alias: str,
-    settings: Settings,
-    signature: audit.Signature,
-    control: Control,
-) -> Installed:
+def install(alias: str, settings: Settings, control: Control) -> Installed:
     """Put right what is not as it should be; `control.notice` gets a line for each.
 
     Each statement is a transaction of its own with a short wait for its lock; triggers and keys
@@ -64,7 +59,7 @@ def install(
     changed = [flaw for flaw in found if flaw.what not in still]
     if changed:
         whats = [flaw.what for flaw in changed]
-        audit.record(alias, audit.Event.INSTALL, "installation", signature, changed=whats)
+        audit.record(alias, audit.Event.INSTALL, "installation", changed=whats)
     return Installed(changed=tuple(changed), left=tuple(left))
 
 

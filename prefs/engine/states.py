@@ -96,7 +96,7 @@ class Action(enum.StrEnum):
     CONTRACT_EMPTY = "turn the read switch and drop the column"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Edge:
     """One transition that can be taken: when, under which gates, and what it does."""
 
@@ -122,24 +122,19 @@ class Edge:
         return f"{self.source} to {self.target}"
 
 
-EDGES: tuple[Edge, ...] = (
+EDGES = (
+    Edge(State.EXPANDED, State.DUAL_WRITE, Action.FLIP, SOUND),
     Edge(
-        source=State.EXPANDED,
-        target=State.DUAL_WRITE,
-        action=Action.FLIP,
-        gates=SOUND,
+        State.DUAL_WRITE,
+        State.READ_CUTOVER,
+        Action.FLIP,
+        (*SOUND, Gate.VERIFIED, Gate.SITE_TRIGGERS),
     ),
     Edge(
-        source=State.DUAL_WRITE,
-        target=State.READ_CUTOVER,
-        action=Action.FLIP,
-        gates=(*SOUND, Gate.VERIFIED, Gate.SITE_TRIGGERS),
-    ),
-    Edge(
-        source=State.READ_CUTOVER,
-        target=State.MIRROR_OFF,
-        action=Action.FLIP,
-        gates=(
+        State.READ_CUTOVER,
+        State.MIRROR_OFF,
+        Action.FLIP,
+        (
             *SOUND,
             Gate.VERIFIED,
             Gate.CUTOVER_SOAK,
@@ -149,10 +144,10 @@ EDGES: tuple[Edge, ...] = (
         ),
     ),
     Edge(
-        source=State.MIRROR_OFF,
-        target=State.DROPPED,
-        action=Action.DROP,
-        gates=(
+        State.MIRROR_OFF,
+        State.DROPPED,
+        Action.DROP,
+        (
             *SOUND,
             Gate.CONTRACT_SOAK,
             Gate.NO_UNKNOWN_SESSION,
@@ -160,26 +155,21 @@ EDGES: tuple[Edge, ...] = (
             Gate.ARCHIVE_FITS,
         ),
     ),
-    Edge(source=State.DROPPED, target=State.MIRROR_OFF, action=Action.RESTORE),
+    Edge(State.DROPPED, State.MIRROR_OFF, Action.RESTORE),
     Edge(
-        source=State.MIRROR_OFF,
-        target=State.READ_CUTOVER,
-        action=Action.FLIP,
-        gates=(Gate.COLUMN_EXISTS, Gate.TRIGGERS_INTACT),
+        State.MIRROR_OFF,
+        State.READ_CUTOVER,
+        Action.FLIP,
+        (Gate.COLUMN_EXISTS, Gate.TRIGGERS_INTACT),
     ),
-    Edge(
-        source=State.READ_CUTOVER,
-        target=State.DUAL_WRITE,
-        action=Action.FLIP,
-        gates=(Gate.VERIFIED_SINCE_MIRROR,),
-    ),
-    Edge(source=State.DUAL_WRITE, target=State.EXPANDED, action=Action.FLIP),
+    Edge(State.READ_CUTOVER, State.DUAL_WRITE, Action.FLIP, (Gate.VERIFIED_SINCE_MIRROR,)),
+    Edge(State.DUAL_WRITE, State.EXPANDED, Action.FLIP),
     # A new installation has nobody to move.
     Edge(
-        source=State.EXPANDED,
-        target=State.DROPPED,
-        action=Action.CONTRACT_EMPTY,
-        gates=(*SOUND, Gate.NO_USERS, Gate.NOTHING_DEPENDS),
+        State.EXPANDED,
+        State.DROPPED,
+        Action.CONTRACT_EMPTY,
+        (*SOUND, Gate.NO_USERS, Gate.NOTHING_DEPENDS),
     ),
 )
 

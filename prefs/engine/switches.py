@@ -67,8 +67,7 @@ class TooEarly(OutOfOrder):
 
 def _refused(alias: str, subject: str, why: str) -> SwitchRefused:
     """The error to raise, once it is in the audit."""
-    event, signature = audit.Event.REFUSAL, audit.signature_here()
-    audit.record_apart(alias, event, subject, signature, why=why)
+    audit.record_apart(alias, audit.Event.REFUSAL, subject, why=why)
     return SwitchRefused(why)
 
 
@@ -149,11 +148,11 @@ def _turn(name: str, active: bool, alias: str) -> None:
     try:
         with transitions.refusals_recorded(alias, way):
             if contradicts_column(alias) and active == _recorded(name, alias):
-                flips.put_back(alias, name, active, signature)
+                flips.put_back(alias, name, active)
                 return
             transitions.settle_open_flip(alias, control)
             chosen = _edge_of(name, active, alias)
-            flips.flip(chosen, alias, conf.current(), signature, durable=False)
+            flips.flip(chosen, alias, conf.current(), durable=False)
     except (*transitions.REFUSALS, MissingSwitch, UnknownState) as error:
         raise SwitchRefused(error) from error
 
@@ -168,8 +167,7 @@ def _turn(name: str, active: bool, alias: str) -> None:
 def _require_permission(way: str, alias: str) -> None:
     """Raise NotPermitted where it is turned in a request by somebody without our permission."""
     if why := permission.why_not(ADVANCE):
-        event, signature = audit.Event.REFUSAL, audit.signature_here()
-        audit.record_apart(alias, event, way, signature, why=why)
+        audit.record_apart(alias, audit.Event.REFUSAL, way, why=why)
         raise NotPermitted(why)
 
 

@@ -55,7 +55,6 @@ def plan(
     settings: Settings,
     *,
     forward: bool,
-    overrides: frozenset[str] = frozenset(),
     inquiry: Inquiry | None = None,
 ) -> Plan:
     """The transition that `take_transition` would take. Locks nothing.
@@ -70,7 +69,7 @@ def plan(
         return Plan(edge=None, findings=(), unsettled=unsettled)
     chosen = edge(state, target, forward=forward)
     inquiry = inquiry or Inquiry(alias=alias, settings=settings)
-    findings = tuple(evaluate(chosen, inquiry, overrides))
+    findings = tuple(evaluate(chosen, inquiry))
     return Plan(edge=chosen, findings=findings, unsettled=unsettled)
 
 
@@ -78,7 +77,6 @@ def take_transition(
     alias: str,
     target: State | None,
     settings: Settings,
-    signature: audit.Signature,
     control: Control,
     *,
     forward: bool,
@@ -91,7 +89,7 @@ def take_transition(
     Raises OutOfOrder, GateRefused, NoSuchOverride, StateMoved, LockNotObtained; a refusal is
     put into the audit first. Before a drop raises what `archiving.drop_archived` does.
     """
-    with audit.acting_as(signature), refusals_recorded(alias, way(target, forward=forward)):
+    with refusals_recorded(alias, way(target, forward=forward)):
         return _take(alias, target, settings, control, forward=forward)
 
 
@@ -107,8 +105,7 @@ def refusals_recorded(alias: str, subject: str) -> Iterator[None]:
         yield
     except REFUSALS as error:
         gates = [f.record() for f in error.findings] if isinstance(error, GateRefused) else []
-        event, signature = audit.Event.REFUSAL, audit.signature_here()
-        audit.record_apart(alias, event, subject, signature, why=str(error), gates=gates)
+        audit.record_apart(alias, audit.Event.REFUSAL, subject, why=str(error), gates=gates)
         raise
 
 
@@ -140,16 +137,15 @@ def _is_all(resumed: Transition, target: State | None, forward: bool) -> bool:
 
 
 def _begin(chosen: Edge, alias: str, settings: Settings, control: Control) -> Transition:
-    signature = audit.signature_here()
     match chosen.action:
         case Action.FLIP:
-            return flips.flip(chosen, alias, settings, signature)
+            return flips.flip(chosen, alias, settings)
         case Action.DROP:
-            return archiving.drop_archived(chosen, alias, settings, signature, control)
+            return archiving.drop_archived(chosen, alias, settings, control)
         case Action.CONTRACT_EMPTY:
-            return column.drop(chosen, alias, settings, signature, control)
+            return column.drop(chosen, alias, settings, control)
         case Action.RESTORE:
-            return column.add(chosen, alias, settings, signature, control)
+            return column.add(chosen, alias, settings, control)
 
 
 def _see_through(taken: Transition, alias: str, settings: Settings, control: Control) -> None:

@@ -82,8 +82,7 @@ def verify(
 
 
 def _record_repair(alias: str, direction: Direction, **figures: int) -> None:
-    event, signature = audit.Event.REPAIR, audit.signature_here()
-    audit.record(alias, event, f"verify --repair, {direction.value}", signature, **figures)
+    audit.record(alias, audit.Event.REPAIR, f"verify --repair, {direction.value}", **figures)
 
 
 def _state(alias: str) -> State:

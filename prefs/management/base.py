@@ -20,7 +20,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connect
 from prefs import conf
 from prefs.codec import unstorable
 from prefs.ddl import LOCK_NOT_AVAILABLE, TriesStopped, sqlstate
-from prefs.engine.audit import Signature
+from prefs.engine.audit import Signature, acting_as
 from prefs.engine.batches import Control
 from prefs.engine.gates import GateRefused
 from prefs.engine.throttle import Watch
@@ -94,7 +94,8 @@ class PrefsCommand(BaseCommand, abc.ABC):
         self.stop = Stop()
         try:
             _refuse_other_encodings(options)
-            result, lines, status = self.run(options)
+            with acting_as(_signature(options)):
+                result, lines, status = self.run(options)
         except PrefsError as error:
             self._fail(str(error), error.exit_status, error)
         except TriesStopped as error:
@@ -173,11 +174,6 @@ class PrefsCommand(BaseCommand, abc.ABC):
         if self.verbosity:
             self.stderr.write(text, self.style.NOTICE)
 
-    def signature(self, options: dict[str, Any]) -> Signature:
-        """Who runs this command, for the record."""
-        overrides = frozenset(options.get("override") or ())
-        return Signature(reason=options.get("reason") or "", overrides=overrides)
-
     def confirm(self, question: str, options: dict[str, Any]) -> None:
         """Ask; CommandError unless the answer is yes, or --noinput was given."""
         if not options["interactive"]:
@@ -197,6 +193,12 @@ class PrefsCommand(BaseCommand, abc.ABC):
         parser.add_argument(
             "--noinput", "--no-input", dest="interactive", action="store_false", help="do not ask"
         )
+
+
+def _signature(options: dict[str, Any]) -> Signature:
+    """Who runs this command, for the record."""
+    overrides = frozenset(options.get("override") or ())
+    return Signature(reason=options.get("reason") or "", overrides=overrides)
 
 
 def _refuse_other_encodings(options: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from prefs import conf
 from prefs.blockers import Blocker
-from prefs.engine import audit, transitions
+from prefs.engine import transitions
 from prefs.engine.archiving import ArchiveInterrupted
 from prefs.engine.states import State
 from prefs.management.base import PrefsCommand, Stop, seconds
@@ -37,14 +37,14 @@ class TransitionCommand(PrefsCommand):
         self.add_noinput(parser)
 
     def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
-        settings, signature = conf.current(), self.signature(options)
-        if signature.overrides and not signature.reason:
+        target, settings = options["to"], conf.current()
+        if options.get("override") and not options["reason"]:
             raise CommandError("--override needs --reason TEXT: it goes on record.", returncode=2)
         if options["dry_run"]:
-            return _planned(self._plan(options["to"], settings, signature))
-        way = transitions.way(options["to"], forward=self.forward)
-        with audit.acting_as(signature), transitions.refusals_recorded(self.alias, way):
-            plan = self._plan(options["to"], settings, signature)
+            return _planned(transitions.plan(self.alias, target, settings, forward=self.forward))
+        way = transitions.way(target, forward=self.forward)
+        with transitions.refusals_recorded(self.alias, way):
+            plan = transitions.plan(self.alias, target, settings, forward=self.forward)
         # Refused at once rather than after a question: it is asked only what can be done.
         drops = plan.edge is not None and plan.edge.target is State.DROPPED
         if drops and (plan.passes or plan.unsettled is not None):
@@ -53,26 +53,13 @@ class TransitionCommand(PrefsCommand):
         try:
             with self.working(stop, drain_timeout=options["drain_timeout"]) as control:
                 taken = transitions.take_transition(
-                    self.alias,
-                    options["to"],
-                    settings,
-                    signature,
-                    control,
-                    forward=self.forward,
+                    self.alias, target, settings, control, forward=self.forward
                 )
         except ArchiveInterrupted as interrupted:
             return run_figures(interrupted.run), [str(interrupted)], stop.status(interrupted.run)
         self.progress.end()
         waiting = transitions.waits_for(taken, self.alias) if taken else []
-        return _taken(taken, options["to"], waiting, 128 + stop.signal if stop.signal else 0)
-
-    def _plan(
-        self, target: State | None, settings: conf.Settings, signature: audit.Signature
-    ) -> transitions.Plan:
-        overrides = signature.overrides
-        return transitions.plan(
-            self.alias, target, settings, forward=self.forward, overrides=overrides
-        )
+        return _taken(taken, target, waiting, 128 + stop.signal if stop.signal else 0)
 
 
 def _planned(plan: transitions.Plan) -> tuple[dict[str, Any], list[str], int]:

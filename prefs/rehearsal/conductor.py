@@ -22,7 +22,7 @@ from django.db.migrations.loader import MigrationLoader
 from prefs.conf import Settings
 from prefs.engine import seeding
 from prefs.engine.archiving import ArchiveInterrupted
-from prefs.engine.audit import Signature
+from prefs.engine.audit import Signature, acting_as
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import Control
 from prefs.engine.quarantine import quarantined
@@ -126,8 +126,8 @@ class Rehearsal:
     def go(self, target: State, *, forward: bool) -> None:
         """Take one transition, under all its gates."""
         signature = Signature(actor="rehearse_prefs", reason="rehearsal")
-        with contextlib.suppress(ArchiveInterrupted):
-            take_transition(ALIAS, target, self.settings, signature, self.control, forward=forward)
+        with acting_as(signature), contextlib.suppress(ArchiveInterrupted):
+            take_transition(ALIAS, target, self.settings, self.control, forward=forward)
         self._go_on()
 
     def backfill(self, direction: Direction) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db import DEFAULT_DB_ALIAS as ALIAS
 
 from prefs import conf
-from prefs.engine.audit import Signature
+from prefs.engine.audit import Signature, acting_as
 from prefs.engine.batches import Control
 from prefs.engine.states import EDGES, State
 from prefs.engine.transitions import take_transition
@@ -29,4 +29,5 @@ def take(target: State | None, control: Control, *, forward: bool) -> None:
     """Take a transition, answering for the trigger that the site has."""
     gates = {gate for e in EDGES if e.target is target and e.forward is forward for gate in e.gates}
     signature = Signature(actor="chaos", reason="the harness", overrides=OVERRIDES & gates)
-    take_transition(ALIAS, target, SETTINGS, signature, control, forward=forward)
+    with acting_as(signature):
+        take_transition(ALIAS, target, SETTINGS, control, forward=forward)

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
+from prefs.engine.audit import acting_as
 from prefs.engine.batches import Control
 from prefs.engine.states import Gate, State
 from prefs.engine.transitions import take_transition
@@ -40,7 +41,8 @@ def await_lock(application: str, begun: Future[Any]) -> None:
 def to_cutover() -> None:
     """The way to the read cutover, whatever the triggers are like by now."""
     for target in (State.DUAL_WRITE, State.READ_CUTOVER):
-        take_transition(ALIAS, target, SOON, _UNCHECKED, Control(), forward=True)
+        with acting_as(_UNCHECKED):
+            take_transition(ALIAS, target, SOON, Control(), forward=True)
         if target is State.DUAL_WRITE:
             copy_all()
             assert verify_all().differing == 0

@@ -16,7 +16,7 @@ from django.db import connection, connections, transaction
 
 from prefs.clock import Clock
 from prefs.conf import Settings
-from prefs.engine.audit import Signature
+from prefs.engine.audit import Signature, acting_as
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import Control, Progress
 from prefs.engine.repair import Direction
@@ -164,7 +164,8 @@ def take(
     forward: bool = True,
 ) -> Transition | None:
     """One transition."""
-    return take_transition(ALIAS, target, settings, TESTER, control or Control(), forward=forward)
+    with acting_as(TESTER):
+        return take_transition(ALIAS, target, settings, control or Control(), forward=forward)
 
 
 def go(target: State) -> None:

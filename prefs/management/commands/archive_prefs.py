@@ -42,8 +42,7 @@ class Command(PrefsCommand):
         self.confirm(f"This removes the archive of {made.users} users for good.", options)
         stop = Stop()
         with stop.listening(self.stderr):
-            control = self.control(stop)
-            made = archive.remove(self.alias, settings, self.signature(options), control)
+            made = archive.remove(self.alias, settings, self.control(stop))
         return {"removed": made.figures()}, [f"Removed the archive of {made.users} users."], 0
 
 

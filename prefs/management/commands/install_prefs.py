@@ -30,7 +30,7 @@ class Command(PrefsCommand):
             lines += [_by_hand(flaw) for flaw in found if not _is_ours(flaw)]
             return {"dry_run": True, **_figures((), found)}, lines or [_NOTHING], 0
         with self.stop.listening(self.stderr):
-            done = install(self.alias, settings, self.signature(options), self.control(self.stop))
+            done = install(self.alias, settings, self.control(self.stop))
         lines = [f"put right: {flaw}" for flaw in done.changed]
         lines += [_by_hand(flaw) for flaw in done.left]
         if any(flaw.part in (Part.FUNCTION, Part.TRIGGER) for flaw in done.changed):

@@ -89,18 +89,17 @@ class Command(PrefsCommand):
 
     def _accept(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
         _refuse_other_options(options)
-        signature = self.signature(options)
         name = options["accept"] or options["withdraw"]
         leaf = "" if name == DOCUMENT else name
         if options["accept"]:
-            if not signature.reason.strip():
+            if not (options["reason"] or "").strip():
                 raise CommandError(
                     "--accept needs --reason TEXT, which goes on record with it.", returncode=2
                 )
-            made = acceptance.accept(self.alias, leaf, signature)
+            made = acceptance.accept(self.alias, leaf)
             line = f"Accepted: {name}, {made.users} users. When there are more it counts again."
         else:
-            made = acceptance.withdraw(self.alias, leaf, signature)
+            made = acceptance.withdraw(self.alias, leaf)
             line = f"Withdrawn: {name} is accepted no longer; {made.users} users had been."
         figures = {"leaf": name, "users": made.users, "accepted": bool(options["accept"])}
         return figures, [line], 0
@@ -130,7 +129,6 @@ class Command(PrefsCommand):
                 correction,
                 conf.current(),
                 control,
-                self.signature(options),
             )
         self.progress.end()
         lines = [f"Corrected {done.users} users."]

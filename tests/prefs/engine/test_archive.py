@@ -12,6 +12,7 @@ import pytest
 from django.db import DatabaseError
 
 from prefs.engine.archive import ArchiveKept, Check, NoArchive, check, remove
+from prefs.engine.audit import acting_as
 from prefs.engine.batches import Control
 from prefs.engine.integrity import wrong_triggers
 from prefs.engine.look import look
@@ -166,7 +167,7 @@ def test_it_is_kept_for_its_lifetime(site: str) -> None:
     dropped({"theme": "dark"})
     made = checked().made
     with pytest.raises(ArchiveKept) as refused:
-        remove(ALIAS, SOON, TESTER, Control())
+        remove(ALIAS, SOON, Control())
     assert f"from {made.made_at + timedelta(days=90):%Y-%m-%d %H:%M} UTC on" in str(refused.value)
     assert "(PREFS_ARCHIVE_LIFETIME, 90 days)" in str(refused.value)
     assert checked().right
@@ -175,12 +176,13 @@ def test_it_is_kept_for_its_lifetime(site: str) -> None:
 def test_it_is_removed_whole_after_that_and_the_removal_is_on_record(site: str) -> None:
     gone, _ = dropped({"theme": "dark"}, {"theme": "light"})
     rows("DELETE FROM accounts_user WHERE id = %s", gone)
-    made = remove(ALIAS, NO_LIFE, TESTER, Control())
+    with acting_as(TESTER):
+        made = remove(ALIAS, NO_LIFE, Control())
     assert rows("SELECT FROM prefs_archive UNION ALL SELECT FROM prefs_archive_departure") == []
     entry = AuditEntry.objects.filter(event="archive").order_by("-id")[0]
     assert (entry.subject, entry.actor) == ("archive removed", "tester")
     assert entry.figures == made.figures()
-    for again in (checked, lambda: remove(ALIAS, NO_LIFE, TESTER, Control())):
+    for again in (checked, lambda: remove(ALIAS, NO_LIFE, Control())):
         with pytest.raises(NoArchive, match=f"that of run {made.run} was removed at 20"):
             again()
     rows("DELETE FROM accounts_user")
@@ -188,7 +190,7 @@ def test_it_is_removed_whole_after_that_and_the_removal_is_on_record(site: str) 
 
 def test_the_site_can_drop_its_column_again_after_a_removal(site: str) -> None:
     dropped({"theme": "dark"})
-    remove(ALIAS, NO_LIFE, TESTER, Control())
+    remove(ALIAS, NO_LIFE, Control())
     go(State.MIRROR_OFF)
     go(State.DROPPED)
     assert checked().right

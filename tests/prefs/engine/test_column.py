@@ -20,7 +20,6 @@ from tests.support.refusals import records
 from tests.support.steps import (
     ALIAS,
     SOON,
-    TESTER,
     FakeClock,
     add_users,
     blob_texts,
@@ -211,8 +210,8 @@ def test_while_a_restore_is_open_nothing_else_begins(site: str) -> None:
         copy_all,
         verify_all,
         lambda: backfill(ALIAS, Direction.REVERSE, SOON, Control()),
-        lambda: flip(on, ALIAS, SOON, TESTER),
-        lambda: drop(off, ALIAS, SOON, TESTER, Control()),
+        lambda: flip(on, ALIAS, SOON),
+        lambda: drop(off, ALIAS, SOON, Control()),
     ):
         with pytest.raises(OpenTransition, match=r"dropped to mirror_off .* has not settled"):
             work()

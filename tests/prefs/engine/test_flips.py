@@ -21,7 +21,6 @@ from tests.support.refusals import records
 from tests.support.steps import (
     ALIAS,
     SOON,
-    TESTER,
     add_users,
     copy_all,
     go,
@@ -88,7 +87,7 @@ def test_gates_switch_and_record_commit_together(site: str) -> None:
         take(State.DUAL_WRITE)
     assert records() == before
     rows("DROP TRIGGER fail ON prefs_transition")
-    taken = flip(TO_DUAL_WRITE, ALIAS, SOON, TESTER)
+    taken = flip(TO_DUAL_WRITE, ALIAS, SOON)
     assert value("SELECT xmin::text FROM prefs_transition") == value(
         "SELECT xmin::text FROM waffle_switch WHERE active"
     )
@@ -97,7 +96,7 @@ def test_gates_switch_and_record_commit_together(site: str) -> None:
 
 def test_nobody_sees_the_switch_before_the_flip_commits(site: str) -> None:
     with transaction.atomic():
-        flips.begin(TO_DUAL_WRITE, ALIAS, SOON, TESTER)
+        flips.begin(TO_DUAL_WRITE, ALIAS, SOON)
         flips.turn(ALIAS, State.DUAL_WRITE)
         assert in_thread(state).result(5) is State.EXPANDED
         transaction.set_rollback(True)
@@ -110,7 +109,7 @@ def test_of_two_flips_at_once_one_is_taken_and_the_other_refused(site: str) -> N
     def race() -> str:
         barrier.wait(5)
         try:
-            flip(TO_DUAL_WRITE, ALIAS, SOON, TESTER)
+            flip(TO_DUAL_WRITE, ALIAS, SOON)
         except (StateMoved, OpenTransition) as refused:
             return str(refused)
         return "taken"
@@ -125,7 +124,7 @@ def test_of_two_flips_at_once_one_is_taken_and_the_other_refused(site: str) -> N
 def test_the_gates_are_asked_after_the_lock_was_waited_for(site: str) -> None:
     with transaction.atomic():
         rows("SELECT pg_advisory_xact_lock(%s)", TRANSITION_LOCK)
-        waiting = in_thread(lambda: flip(TO_DUAL_WRITE, ALIAS, SOON, TESTER))
+        waiting = in_thread(lambda: flip(TO_DUAL_WRITE, ALIAS, SOON))
         until(lambda: waiting_for_locks() == 1)
         rows("DROP INDEX prefs_email_digest")
     with pytest.raises(GateRefused, match="no index prefs_email_digest"):
@@ -134,15 +133,15 @@ def test_the_gates_are_asked_after_the_lock_was_waited_for(site: str) -> None:
 
 
 def test_an_open_transition_lets_no_other_begin(site: str) -> None:
-    flip(TO_DUAL_WRITE, ALIAS, SOON, TESTER)
+    flip(TO_DUAL_WRITE, ALIAS, SOON)
     before = records()
     with pytest.raises(OpenTransition, match=r"expanded to dual_write .* has not settled"):
-        flip(edge(State.DUAL_WRITE, State.EXPANDED, forward=False), ALIAS, SOON, TESTER)
+        flip(edge(State.DUAL_WRITE, State.EXPANDED, forward=False), ALIAS, SOON)
     assert records() == before
 
 
 def test_advancing_settles_an_open_flip_and_takes_no_second_step(site: str) -> None:
-    flip(TO_DUAL_WRITE, ALIAS, SOON, TESTER)
+    flip(TO_DUAL_WRITE, ALIAS, SOON)
     assert plan(ALIAS, None, SOON, forward=True).unsettled is not None
     resumed = take(None)
     assert resumed is not None
@@ -154,7 +153,7 @@ def test_advancing_settles_an_open_flip_and_takes_no_second_step(site: str) -> N
 def test_rolling_back_settles_an_open_flip_before_it_turns_back(
     site: str, target: State | None
 ) -> None:
-    first = flip(TO_DUAL_WRITE, ALIAS, SOON, TESTER)
+    first = flip(TO_DUAL_WRITE, ALIAS, SOON)
     second = take(target, forward=False)
     assert second is not None
     first.refresh_from_db()
@@ -166,7 +165,7 @@ def test_rolling_back_settles_an_open_flip_before_it_turns_back(
 @pytest.mark.parametrize("forward", [True, False])
 def test_an_open_way_back_is_settled_and_no_second_step_is_taken(site: str, forward: bool) -> None:
     go(State.DUAL_WRITE)
-    flip(edge(State.DUAL_WRITE, State.EXPANDED, forward=False), ALIAS, SOON, TESTER)
+    flip(edge(State.DUAL_WRITE, State.EXPANDED, forward=False), ALIAS, SOON)
     resumed = take(None, forward=forward)
     assert resumed is not None
     assert (resumed.to_state, resumed.settled_at is None) == ("expanded", False)
@@ -176,7 +175,7 @@ def test_an_open_way_back_is_settled_and_no_second_step_is_taken(site: str, forw
 @pytest.mark.parametrize("work", [copy_all, verify_all])
 def test_a_run_settles_an_open_flip_before_it_begins(site: str, work: Callable[[], Run]) -> None:
     add_users({"theme": "dark"})
-    taken = flip(TO_DUAL_WRITE, ALIAS, SOON, TESTER)
+    taken = flip(TO_DUAL_WRITE, ALIAS, SOON)
     run = work()
     taken.refresh_from_db()
     assert taken.settled_at is not None
@@ -184,7 +183,7 @@ def test_a_run_settles_an_open_flip_before_it_begins(site: str, work: Callable[[
 
 
 def test_settling_twice_keeps_the_first_date(site: str) -> None:
-    taken = flip(TO_DUAL_WRITE, ALIAS, SOON, TESTER)
+    taken = flip(TO_DUAL_WRITE, ALIAS, SOON)
     flips.settle(taken, ALIAS)
     first = value("SELECT settled_at FROM prefs_transition")
     flips.settle(taken, ALIAS)
@@ -194,6 +193,6 @@ def test_settling_twice_keeps_the_first_date(site: str) -> None:
 def test_a_transition_out_of_order_is_refused_and_leaves_no_record(site: str) -> None:
     before = records()
     with pytest.raises(OutOfOrder):
-        take_transition(ALIAS, State.READ_CUTOVER, SOON, TESTER, Control(), forward=True)
+        take_transition(ALIAS, State.READ_CUTOVER, SOON, Control(), forward=True)
     assert records() == before
     assert not connection.in_atomic_block

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from django.db import connection
 
+from prefs.engine.audit import acting_as
 from prefs.engine.batches import Control
 from prefs.engine.gates import NoSuchOverride
 from prefs.engine.states import Gate, State
@@ -174,7 +175,8 @@ def test_a_view_is_let_pass_before_the_column_stands_still_if_somebody_answers_f
     answered_for = replace(TESTER, overrides=frozenset({Gate.NOTHING_DEPENDS}))
 
     def advance(target: State) -> None:
-        take_transition(ALIAS, target, SOON, answered_for, Control(), forward=True)
+        with acting_as(answered_for):
+            take_transition(ALIAS, target, SOON, Control(), forward=True)
 
     advance(State.MIRROR_OFF)
     assert state() is State.MIRROR_OFF

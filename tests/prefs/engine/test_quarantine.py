@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from prefs.engine.audit import acting_as
 from prefs.engine.batches import Control, LockUnavailable
 from prefs.engine.corrections import Corrected, Correction, Unfit, correct, correct_users
 from prefs.engine.quarantine import NotJson, Selection, counts, listed
@@ -50,7 +51,8 @@ def place(state: State, *documents: object) -> list[int]:
 
 
 def corrected(correction: Correction, **control: Any) -> Corrected:
-    return correct(ALIAS, correction, SOON, Control(**control), TESTER)
+    with acting_as(TESTER):
+        return correct(ALIAS, correction, SOON, Control(**control))
 
 
 def assert_equal_stores(state: State) -> None:
@@ -220,7 +222,7 @@ def test_under_live_merges_everybody_is_corrected_and_no_merge_is_lost(
 
     writer = in_thread(merge)
     until(lambda: len(begun) > 20)
-    done = correct(ALIAS, FLAG, patient(30), Control(batch_size=8), TESTER)
+    done = correct(ALIAS, FLAG, patient(30), Control(batch_size=8))
     assert not writer.done()
     writer.result(30)
     assert (done.users, done.skipped) == (60, 0)
@@ -245,7 +247,7 @@ def test_a_row_that_stays_locked_stops_it_and_the_next_goes_on(site: str) -> Non
         session.execute("BEGIN")
         session.execute("SELECT FROM accounts_user WHERE id = %s FOR UPDATE", [users[6]])
         with pytest.raises(LockUnavailable):
-            correct(ALIAS, FLAG, patient(0.3), Control(batch_size=3), TESTER)
+            correct(ALIAS, FLAG, patient(0.3), Control(batch_size=3))
     first = Run.objects.get(kind="correction")
     assert (first.status, first.repaired) == ("failed", 6)
     assert differences() == []

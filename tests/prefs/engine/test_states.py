@@ -11,7 +11,7 @@ from prefs.engine.states import EDGES, Action, Gate, OutOfOrder, State, UnknownS
 from prefs.engine.transitions import take_transition
 from prefs.models import Transition
 from prefs.routing import SWITCHES, MissingSwitch, Route
-from tests.support.steps import ALIAS, SOON, TESTER, edges_of, state, take
+from tests.support.steps import ALIAS, SOON, edges_of, state, take
 from tests.support.tampering import drop_column, remove_switches, turn
 
 EXPANDED, DUAL_WRITE, READ_CUTOVER, MIRROR_OFF, DROPPED = State
@@ -156,7 +156,7 @@ def test_a_missing_switch_is_an_error_and_never_off(site: str, name: str) -> Non
     with pytest.raises(MissingSwitch, match=f"{name} is missing.*status_prefs"):
         state()
     with pytest.raises(MissingSwitch):
-        take_transition(ALIAS, None, SOON, TESTER, Control(), forward=True)
+        take_transition(ALIAS, None, SOON, Control(), forward=True)
     assert not Transition.objects.exists()
 
 

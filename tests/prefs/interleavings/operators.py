@@ -19,7 +19,7 @@ from prefs.engine.verification import verify
 from tests.prefs.interleavings.parts import Did, Part
 from tests.prefs.interleavings.play import DrainClock, each_statement, pause
 from tests.support import roles
-from tests.support.steps import ALIAS, ORDER, SOON, TESTER
+from tests.support.steps import ALIAS, ORDER, SOON
 from tests.support.stores import query
 
 _EVERYBODY = {"after": None, "upto": 10_000}
@@ -34,7 +34,7 @@ def flip(target: State) -> None:
     """Turn the switch under the gates, as they are now."""
     source = current_state(ALIAS)
     forward = ORDER.index(target) > ORDER.index(source)
-    flips.flip(edge(source, target, forward=forward), ALIAS, SOON, TESTER)
+    flips.flip(edge(source, target, forward=forward), ALIAS, SOON)
 
 
 def drain() -> None:

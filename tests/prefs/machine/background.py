@@ -24,7 +24,7 @@ from tests.prefs.machine.model import EXPANDED
 from tests.prefs.machine.writing import WritingRules
 from tests.support import steps
 from tests.support.reference import ABSENT
-from tests.support.steps import ALIAS, SOON, TESTER
+from tests.support.steps import ALIAS, SOON
 
 
 def stops_after(batches: int | None) -> Control:
@@ -117,7 +117,7 @@ class BackgroundRules(WritingRules):
             user=None if user is None else self.keys[user],
         )
         note(f"corrected: {chosen}")
-        self._corrected(users, chosen, correct(ALIAS, chosen, SOON, Control(), TESTER))
+        self._corrected(users, chosen, correct(ALIAS, chosen, SOON, Control()))
 
     @precondition(lambda self: self.model.state is EXPANDED and self.steps % SELDOM == 0)
     @rule(user=USERS, text=drawing.documents())

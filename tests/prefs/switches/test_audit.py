@@ -10,7 +10,7 @@ import socket
 import pytest
 from django.db import DatabaseError, transaction
 
-from prefs.engine.audit import Event, record_apart
+from prefs.engine.audit import Event, acting_as, record_apart
 from prefs.engine.evidence import database_now
 from prefs.engine.states import SOUND, State
 from prefs.engine.switches import SwitchRefused
@@ -95,7 +95,8 @@ def test_a_refusal_outlasts_a_transaction_that_is_broken_already(site: str) -> N
     with transaction.atomic():
         with pytest.raises(DatabaseError):
             rows("SELECT 1/0")
-        record_apart(ALIAS, Event.REFUSAL, "a test", TESTER)
+        with acting_as(TESTER):
+            record_apart(ALIAS, Event.REFUSAL, "a test")
         transaction.set_rollback(True)
     [entry] = entries("refusal")
     assert (entry.actor, entry.subject, entry.reason) == ("tester", "a test", "a test")

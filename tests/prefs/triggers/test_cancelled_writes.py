@@ -24,7 +24,6 @@ from tests.support.places import EnterRoute
 from tests.support.steps import (
     ALIAS,
     SOON,
-    TESTER,
     add_users,
     blob_texts,
     copy_all,
@@ -245,6 +244,6 @@ def test_a_correction_of_everybody_stops_at_the_user_whom_a_trigger_cancels(site
     site_triggers.before_row("cancels")
     correction = Correction(leaf="items_per_page", new="10")
     with pytest.raises(UserRefused, match=said(users[0])):
-        correct(ALIAS, correction, SOON, Control(), TESTER)
+        correct(ALIAS, correction, SOON, Control())
     site_triggers.remove("site")
-    assert correct(ALIAS, correction, SOON, Control(), TESTER).users == 2
+    assert correct(ALIAS, correction, SOON, Control()).users == 2
