@@ -23,7 +23,7 @@ from prefs.models import Run
 from prefs.routing import MissingSwitch
 from prefs.sql import installed, keys, registry
 from prefs.sql.names import ARCHIVE_TABLE, quote
-from prefs.sql.registry import StoredFunction
+from prefs.sql.stored import StoredFunction
 from prefs.sql.triggers import Trigger, capture_triggers, guard_triggers
 
 

@@ -1,9 +1,12 @@
-"""The functions that expand installs in the database, and the statements that install them."""
+"""The small functions, which statements and other functions call."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prefs.mapping import BLOB_COLUMN
 from prefs.sql.names import qualified
+from prefs.sql.stored import StoredFunction
 
 MERGE_PATCH = "prefs_merge_patch"
 BLOB_MISSING = "prefs_blob_missing"
@@ -12,12 +15,41 @@ DOCUMENT_TEXT = "prefs_document_text"
 CHANGED = "prefs_changed"
 NOT_STORED = "prefs_not_stored"
 
-# RFC 7396 (JSON Merge Patch), section 2, one level a call. It recurses, so its caller
-# bounds the depth of the patch.
-CREATE_MERGE_PATCH = f"""
-CREATE OR REPLACE FUNCTION {qualified(MERGE_PATCH)}(target jsonb, patch jsonb) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $function$
-DECLARE
+
+def _raises(name: str, returns: str, message: str, code: str, hint: str) -> StoredFunction:
+    """A function that raises. It is STABLE, not IMMUTABLE, so that the planner leaves it alone."""
+    body = f"""BEGIN
+  RAISE EXCEPTION {message}
+    USING ERRCODE = '{code}',
+          HINT = '{hint}';
+END"""
+    return StoredFunction(name=name, returns=returns, traits="STABLE PARALLEL SAFE", body=body)
+
+
+FUNCTIONS = (
+    # 9,000 numbers of 130,000 digits are 2.5 KB of jsonb and more text than PostgreSQL can
+    # build. Caught here, that spoils no caller's transaction; the reader names the user.
+    StoredFunction(
+        name=DOCUMENT_TEXT,
+        takes="jsonb",
+        named="doc jsonb",
+        returns="text",
+        traits="STABLE STRICT",
+        body="""BEGIN
+  RETURN doc::text;
+EXCEPTION WHEN program_limit_exceeded OR out_of_memory THEN
+  RETURN NULL;
+END""",
+    ),
+    # RFC 7396 (JSON Merge Patch), section 2, one level a call. It recurses, so its caller
+    # bounds the depth of the patch.
+    StoredFunction(
+        name=MERGE_PATCH,
+        takes="jsonb, jsonb",
+        named="target jsonb, patch jsonb",
+        returns="jsonb",
+        traits="IMMUTABLE PARALLEL SAFE",
+        body=f"""DECLARE
   result jsonb;
   member record;
 BEGIN
@@ -37,17 +69,18 @@ BEGIN
     END CASE;
   END LOOP;
   RETURN result;
-END
-$function$
-""".strip()
-
-# Like a merge patch, but what it sets is wrapped in an array: so a null can be set as well as
-# removed, and an array or an object as a whole. A removal below an object that is gone does
-# not bring that object back.
-CREATE_CHANGED = f"""
-CREATE OR REPLACE FUNCTION {qualified(CHANGED)}(target jsonb, change jsonb) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $function$
-DECLARE
+END""",
+    ),
+    # Like a merge patch, but what it sets is wrapped in an array: so a null can be set as well as
+    # removed, and an array or an object as a whole. A removal below an object that is gone does
+    # not bring that object back.
+    StoredFunction(
+        name=CHANGED,
+        takes="jsonb, jsonb",
+        named="target jsonb, change jsonb",
+        returns="jsonb",
+        traits="IMMUTABLE PARALLEL SAFE",
+        body=f"""DECLARE
   result jsonb;
   below jsonb;
   member record;
@@ -70,76 +103,37 @@ BEGIN
     END CASE;
   END LOOP;
   RETURN result;
-END
-$function$
-""".strip()
-
-# A read binds the blob late, so that it is valid with the column and without. This is what
-# it binds to where the column is gone. It is STABLE, not IMMUTABLE, so that the planner
-# leaves it alone, and it raises, so that a switch turned back behind our back reads as an
-# error and never as an empty document.
-CREATE_BLOB_MISSING = f"""
-CREATE OR REPLACE FUNCTION {qualified(BLOB_MISSING)}() RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
-BEGIN
-  RAISE EXCEPTION 'the switches route preferences to a column that was dropped'
-    USING ERRCODE = 'undefined_column',
-          HINT = 'Run manage.py status_prefs: it prints the command that puts the switch back.';
-END
-$function$
-""".strip()
-
-# What a document reads as in a query of Django's own, where no code of ours sees the switches.
-CREATE_SWITCH_MISSING = f"""
-CREATE OR REPLACE FUNCTION {qualified(SWITCH_MISSING)}() RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
-BEGIN
-  RAISE EXCEPTION 'a waffle switch of the preferences migration is missing'
-    USING ERRCODE = 'object_not_in_prerequisite_state',
-          HINT = 'Run manage.py status_prefs: it prints the command that puts the row back.';
-END
-$function$
-""".strip()
-
-# A trigger of the site's can have an UPDATE of ours change nothing, or something else.
-CREATE_NOT_STORED = f"""
-CREATE OR REPLACE FUNCTION {qualified(NOT_STORED)}(key text) RETURNS boolean
-LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
-BEGIN
-  RAISE EXCEPTION 'the preferences of user % were not stored: a trigger of the users table kept'
-    ' the UPDATE of the column {BLOB_COLUMN} from being done, or altered it', key
-    USING ERRCODE = 'triggered_data_change_violation',
-          HINT = 'Nothing was written. Disable that trigger, or have it leave this column alone.';
-END
-$function$
-""".strip()
-
-# 9,000 numbers of 130,000 digits are 2.5 KB of jsonb and more text than PostgreSQL can
-# build. Caught here, that spoils no caller's transaction; the reader names the user.
-CREATE_DOCUMENT_TEXT = f"""
-CREATE OR REPLACE FUNCTION {qualified(DOCUMENT_TEXT)}(doc jsonb) RETURNS text
-LANGUAGE plpgsql STABLE STRICT AS $function$
-BEGIN
-  RETURN doc::text;
-EXCEPTION WHEN program_limit_exceeded OR out_of_memory THEN
-  RETURN NULL;
-END
-$function$
-""".strip()
-
-FUNCTIONS = {
-    DOCUMENT_TEXT: CREATE_DOCUMENT_TEXT,
-    MERGE_PATCH: CREATE_MERGE_PATCH,
-    CHANGED: CREATE_CHANGED,
-    BLOB_MISSING: CREATE_BLOB_MISSING,
-    SWITCH_MISSING: CREATE_SWITCH_MISSING,
-    NOT_STORED: CREATE_NOT_STORED,
-}
-ARGUMENTS = {
-    DOCUMENT_TEXT: "jsonb",
-    MERGE_PATCH: "jsonb, jsonb",
-    CHANGED: "jsonb, jsonb",
-    BLOB_MISSING: "",
-    SWITCH_MISSING: "",
-    NOT_STORED: "text",
-}
+END""",
+    ),
+    # A read binds the blob late, so that it is valid with the column and without. This is what
+    # it binds to where the column is gone: a switch turned back behind our back reads as an
+    # error and never as an empty document.
+    _raises(
+        BLOB_MISSING,
+        "jsonb",
+        "'the switches route preferences to a column that was dropped'",
+        "undefined_column",
+        "Run manage.py status_prefs: it prints the command that puts the switch back.",
+    ),
+    # What a document reads as in a query of Django's own, where no code of ours sees the switches.
+    _raises(
+        SWITCH_MISSING,
+        "jsonb",
+        "'a waffle switch of the preferences migration is missing'",
+        "object_not_in_prerequisite_state",
+        "Run manage.py status_prefs: it prints the command that puts the row back.",
+    ),
+    # A trigger of the site's can have an UPDATE of ours change nothing, or something else.
+    replace(
+        _raises(
+            NOT_STORED,
+            "boolean",
+            f"""'the preferences of user % were not stored: a trigger of the users table kept'
+    ' the UPDATE of the column {BLOB_COLUMN} from being done, or altered it', key""",
+            "triggered_data_change_violation",
+            "Nothing was written. Disable that trigger, or have it leave this column alone.",
+        ),
+        takes="text",
+        named="key text",
+    ),
+)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.routing import Route
@@ -18,74 +17,54 @@ from prefs.sql import changes, copying, documents, writes
 from prefs.sql.expressions import same
 from prefs.sql.functions import DOCUMENT_TEXT, NOT_STORED
 from prefs.sql.names import names, qualified
+from prefs.sql.stored import StoredFunction
 
 
-class _Function(NamedTuple):
-    """What it takes and returns, the statements in it, and whether they are over all."""
-
-    takes: str
-    returns: str
-    body: str
-    everybody: bool = False
-    volatility: str = "VOLATILE"
-
-    @property
-    def sight(self) -> str:
-        """What makes it an error, rather than a part of the users, if row security hides some."""
-        return " SET row_security = off" if self.everybody else ""
-
-
-def signatures() -> dict[str, str]:
-    """The functions by name, with the types of their arguments."""
-    return {name: function.takes for name, function in _functions().items()}
-
-
-def functions() -> dict[str, str]:
-    """The functions by name, with the statements that create them."""
-    return {
-        name: f"""
-CREATE OR REPLACE FUNCTION {qualified(name)}({function.takes}) RETURNS {function.returns}
-LANGUAGE plpgsql {function.volatility}
-SET plan_cache_mode = force_generic_plan{function.sight} AS $function$
-#variable_conflict use_column
-BEGIN
-{function.body}
-END
-$function$
-""".strip()
-        for name, function in _functions().items()
-    }
-
-
-def _functions() -> dict[str, _Function]:
-    """All of them. In VOLATILE code each statement has a snapshot of its own, after the lock."""
+def functions() -> dict[str, StoredFunction]:
+    """All of them, by name. In VOLATILE code each statement has a snapshot of its own."""
     key = names().key_type
     switches = "dual_write boolean, read_tables boolean"
     read = f"TABLE (key {key}, {switches}, body text)"
     copied = f"TABLE (user_rows bigint, notification_rows bigint, {switches})"
     written = "TABLE (body text, refused text, size integer, written boolean)"
     bounds = f"{key}, {key}"
-    found = {
-        documents.READ: _Function(f"{key}[]", read, _query(documents.reading(), "ids")),
-        documents.DOCUMENT: _Function(
-            key, "text", numbered(documents.reading_document()), volatility="STABLE"
-        ),
-        documents.DOCUMENT_LOCKED: _Function(
-            f"{key}, text", "text", numbered(documents.reading_locked_document())
-        ),
-        copying.COPY: _Function(bounds, copied, _by_range(copying.copying_missing), everybody=True),
-        copying.DIFFERENCE: _Function(
-            bounds, f"TABLE (key {key})", _by_range(copying.differing), everybody=True
-        ),
-    }
+    one, locked = documents.reading_document(), documents.reading_locked_document()
+    copy, differing = _by_range(copying.copying_missing), _by_range(copying.differing)
+    found = [
+        _function(documents.READ, f"{key}[]", read, _query(documents.reading(), "ids")),
+        _function(documents.DOCUMENT, key, "text", numbered(one), volatility="STABLE"),
+        _function(documents.DOCUMENT_LOCKED, f"{key}, text", "text", numbered(locked)),
+        _function(copying.COPY, bounds, copied, copy, everybody=True),
+        _function(copying.DIFFERENCE, bounds, f"TABLE (key {key})", differing, everybody=True),
+    ]
     for route in Route:
-        changed = _Function(f"{key}[], text[]", f"TABLE (key {key}, body text)", _changing(route))
-        found[changes.changer(route)] = changed
+        changed = f"TABLE (key {key}, body text)"
+        name = changes.changer(route)
+        found.append(_function(name, f"{key}[], text[]", changed, _changing(route)))
         for incoming in (writes.REPLACE, writes.MERGE):
-            body = _writing(route, incoming)
-            function = _Function(f"{key}, text, text[], integer", written, body)
-            found[writes.writer(route, incoming)] = function
-    return found
+            name, body = writes.writer(route, incoming), _writing(route, incoming)
+            found.append(_function(name, f"{key}, text, text[], integer", written, body))
+    return {function.name: function for function in found}
+
+
+def _function(
+    name: str,
+    takes: str,
+    returns: str,
+    body: str,
+    *,
+    everybody: bool = False,
+    volatility: str = "VOLATILE",
+) -> StoredFunction:
+    """One of them; over `everybody` it is an error if row security hides some of the users."""
+    sight = " SET row_security = off" if everybody else ""
+    return StoredFunction(
+        name=name,
+        takes=takes,
+        returns=returns,
+        traits=f"{volatility} SET plan_cache_mode = force_generic_plan{sight}",
+        body=f"#variable_conflict use_column\nBEGIN\n{body}\nEND",
+    )
 
 
 def _by_range(statement: Callable[..., str]) -> str:

@@ -11,11 +11,9 @@ import re
 from functools import cache
 
 from prefs.mapping import BLOB_COLUMN
-from prefs.sql import planned
+from prefs.sql import registry
 from prefs.sql.expressions import literal
-from prefs.sql.functions import FUNCTIONS
 from prefs.sql.names import names
-from prefs.sql.trigger_functions import functions
 from prefs.sql.triggers import capture_triggers
 
 
@@ -46,7 +44,8 @@ def _bodies() -> str:
 
     Materialized where their text is searched: PostgreSQL's own thousands would be searched too.
     """
-    ours = ", ".join(map(literal, sorted({**FUNCTIONS, **planned.functions(), **functions()})))
+    functions = (*registry.called(), *registry.fired())
+    ours = ", ".join(map(literal, sorted(function.name for function in functions)))
     return f"""SELECT p.oid, p.proname, p.prosrc FROM pg_proc p
       JOIN pg_namespace s ON s.oid = p.pronamespace
       JOIN pg_language l ON l.oid = p.prolang

@@ -23,6 +23,7 @@ from prefs.sql.names import (
     names,
     qualified,
 )
+from prefs.sql.stored import StoredFunction
 from prefs.sql.writes import is_marked, is_within_marked
 
 CAPTURE = "prefs_capture"
@@ -43,38 +44,32 @@ TEST_DATABASE = "prefs_test_database"
 TURNING = "prefs.turning"
 
 
-def function_statement(name: str) -> str:
-    """The statement that makes one of the trigger functions.
+def functions() -> dict[str, StoredFunction]:
+    """Every trigger function, by name.
 
     They run with their owner's rights, so that a role with rights on the users table alone
     is captured too. So nobody else may call them, and nothing that the caller made is found by
     name; on another table than their own, and where row security would hide a row from their
     owner, they fail.
     """
-    write, tables = _BODIES[name]
-    ours = ", ".join(f"{literal(table)}::regclass" for table in tables())
-    body = write().replace(
-        "BEGIN\n",
-        f"""BEGIN
+    return {name: _function(name, body(), tables()) for name, (body, tables) in _BODIES.items()}
+
+
+def _function(name: str, body: str, tables: tuple[str, ...]) -> StoredFunction:
+    ours = ", ".join(f"{literal(table)}::regclass" for table in tables)
+    refusal = f"""BEGIN
   IF tg_relid NOT IN ({ours}) THEN
     RAISE EXCEPTION 'the table % is not one that this trigger function is for',
       tg_relid::regclass USING ERRCODE = 'object_not_in_prerequisite_state';
   END IF;
-""",
-        1,
+"""
+    return StoredFunction(
+        name=name,
+        returns="trigger",
+        traits=f"SECURITY DEFINER SET search_path = {SAFE_PATH} SET row_security = off",
+        body=body.replace("BEGIN\n", refusal, 1),
+        definer=True,
     )
-    return f"""
-CREATE OR REPLACE FUNCTION {qualified(name)}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SAFE_PATH} SET row_security = off
-AS $function$
-{body}
-$function$
-""".strip()
-
-
-def functions() -> dict[str, str]:
-    """Every trigger function: name -> the statement that makes it."""
-    return {name: function_statement(name) for name in _BODIES}
 
 
 _READ_SWITCHES = f"""  SELECT {{dual_write}}, {{read_tables}} INTO dual_write, read_tables;

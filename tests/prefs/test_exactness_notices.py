@@ -190,7 +190,9 @@ def break_code(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
 
 
 def _everything() -> str:
-    return "".join(planned.functions().values()) + copying.overwrite_tables()
+    return (
+        "".join(each.create for each in planned.functions().values()) + copying.overwrite_tables()
+    )
 
 
 def _forget_statements() -> None:
@@ -213,8 +215,8 @@ def broken(
     fault: Fault = request.param
     with monkeypatch.context() as patch:
         break_code(patch, fault)
-        for create in planned.functions().values():
-            cursor.execute(create)
+        for function in planned.functions().values():
+            cursor.execute(function.create)
         yield fault
     _forget_statements()
 

@@ -35,7 +35,7 @@ SWITCHES = "SELECT bool_or(active) FROM waffle_switch WHERE starts_with(name, $$
 def mended(both: Releases) -> Iterator[None]:
     """The triggers as they were, after whatever a test did to them."""
     yield
-    for made in (functions()[CAPTURE], *(trigger.create for trigger in capture_triggers())):
+    for made in (functions()[CAPTURE].create, *(trigger.create for trigger in capture_triggers())):
         query(made)
 
 

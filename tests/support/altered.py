@@ -9,7 +9,7 @@ from tests.support.stores import query
 
 def alter_function(name: str, *patches: tuple[str, str]) -> None:
     """Replace one of our trigger functions by its own text with these parts exchanged."""
-    text = functions()[name]
+    text = functions()[name].create
     for old, new in patches:
         assert old in text, old
         text = text.replace(old, new)

@@ -29,7 +29,7 @@ def capture_altered(*patches: tuple[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        query(functions()[CAPTURE])
+        query(functions()[CAPTURE].create)
 
 
 def _put_triggers_back() -> None:
@@ -134,7 +134,7 @@ def a_mark_cleared_before_the_triggers_fire() -> Iterator[None]:
 )
 def an_upsert_of_a_part_of_a_row() -> Iterator[None]:
     """The mirror is given what was set, and keeps what was removed."""
-    columns = set(re.findall(r'("\w+") = excluded\.\1', functions()[CAPTURE]))
+    columns = set(re.findall(r'("\w+") = excluded\.\1', functions()[CAPTURE].create))
     kept = [(f"{c} = excluded.{c}", f"{c} = coalesce(excluded.{c}, d.{c})") for c in columns]
     with capture_altered(*kept):
         yield

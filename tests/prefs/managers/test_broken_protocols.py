@@ -36,7 +36,7 @@ def without_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     assert unlocked != sql.lock()
     monkeypatch.setattr(sql, "lock", lambda: unlocked)
     # In TABLES the version that was read would give it away.
-    create = planned.functions()["prefs_merge_tables"]
+    create = planned.functions()["prefs_merge_tables"].create
     unwary = re.sub(r" AND d\.xmin = s\.\w+", "", create)
     assert unwary != create
     stores.query(unwary)
@@ -84,7 +84,7 @@ def merged(target: Any, patch: dict[str, Any]) -> dict[str, Any]:
 def _as_it_was(transactional_db: None) -> Iterator[None]:
     """A function that a break has replaced comes back: others test in this database."""
     yield
-    stores.query(planned.functions()["prefs_merge_tables"])
+    stores.query(planned.functions()["prefs_merge_tables"].create)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_a_merge_that_takes_any_version_for_the_one_it_read_is_noticed(
 ) -> None:
     """Case B20, broken on purpose: the statement as it was."""
     user = insert_user(in_route(Place.TABLES), STORED)
-    create = planned.functions()["prefs_merge_tables"]
+    create = planned.functions()["prefs_merge_tables"].create
     broken = create.replace(" AND d.xmin = s.user_version", "")
     assert broken != create
     query(broken)

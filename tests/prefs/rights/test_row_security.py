@@ -161,8 +161,8 @@ def test_without_row_security_off_half_of_the_users_are_taken_for_all(
 ) -> None:
     """Case B1, broken on purpose: what the copy did before, and what the error keeps from it."""
     run("install_prefs")
-    copy = planned.functions()["prefs_copy"].replace(" SET row_security = off", "")
-    assert copy != planned.functions()["prefs_copy"]
+    copy = planned.functions()["prefs_copy"].create.replace(" SET row_security = off", "")
+    assert copy != planned.functions()["prefs_copy"].create
     rows(copy)
     rows(f"ALTER FUNCTION prefs_copy(bigint, bigint) OWNER TO {owner}")
     for asks in ("hidden_from", "_hidden"):

@@ -1,0 +1,47 @@
+"""A function of ours in the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prefs.sql.names import qualified
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFunction:
+    """How a function is made, called, kept from others, and dropped."""
+
+    name: str
+    takes: str = ""
+    """The types of its arguments."""
+    named: str = ""
+    """The same with their names, where its body names them."""
+    returns: str
+    traits: str
+    """How it is run, as CREATE says it."""
+    body: str
+    definer: bool = False
+    """Whether it runs with its owner's rights, so that nobody may call it but by its trigger."""
+
+    @property
+    def signature(self) -> str:
+        """It as PostgreSQL names it: qualified, with the types of its arguments."""
+        return f"{qualified(self.name)}({self.takes})"
+
+    @property
+    def create(self) -> str:
+        """The statement that makes it, or makes it anew."""
+        return f"""CREATE OR REPLACE FUNCTION {qualified(self.name)}({self.named or self.takes})
+RETURNS {self.returns} LANGUAGE plpgsql {self.traits} AS $function$
+{self.body}
+$function$"""
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """What makes it for those who may call it."""
+        keep = f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC"
+        return (self.create, keep) if self.definer else (self.create,)
+
+    @property
+    def drop(self) -> str:
+        return f"DROP FUNCTION IF EXISTS {self.signature}"
