@@ -32,7 +32,7 @@ def functions() -> dict[str, StoredFunction]:
     copy, differing = _by_range(copying.copying_missing), _by_range(copying.differing)
     found = [
         _function(documents.READ, f"{key}[]", read, _query(documents.reading(), "ids")),
-        _function(documents.DOCUMENT, key, "text", numbered(one), volatility="STABLE"),
+        _function(documents.DOCUMENT, key, "text", numbered(one), volatility="STABLE STRICT"),
         _function(documents.DOCUMENT_LOCKED, f"{key}, text", "text", numbered(locked)),
         _function(copying.COPY, bounds, copied, copy, everybody=True),
         _function(copying.DIFFERENCE, bounds, f"TABLE (key {key})", differing, everybody=True),
