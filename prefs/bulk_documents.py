@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import connections
+
 from prefs import instances
 from prefs.fields import PreferencesField
 from prefs.instances import NAME
@@ -58,11 +60,12 @@ class BulkDocuments:
 
     def remember(self, alias: str) -> None:
         """Have the instances take what was stored for what is."""
+        connection = connections[alias]
         for user, text in zip(self._users, self._texts, strict=True):
             if text is None:
                 instances.forget(user)
             else:
-                instances.remember(user, text, instances.key_of(self._field, user), alias)
+                instances.remember(user, text, instances.key_of(self._field, user), connection)
 
     def _evaluated(self, key: Any, expression: Any, alias: str) -> dict[Any, str]:
         rows = self._field.model._base_manager.using(alias).filter(pk=key)

@@ -130,6 +130,14 @@ def documents(node: Any) -> Iterator[Col]:
             yield from documents(inner)
 
 
+def names_document(node: Any) -> bool:
+    """Whether there is one of these: asked of every query, so without a generator for each node."""
+    if is_document(node):
+        return True
+    inner = getattr(node, "get_source_expressions", None)
+    return inner is not None and any(map(names_document, inner()))
+
+
 def translated(node: Any, root: ArmDocument | Value | None) -> Any:
     """A copy of an expression with `root` for the document, and our transforms for Django's.
 

@@ -31,16 +31,16 @@ FEW = 21
 
 
 class Loaded:
-    """A document on its way into an instance, and the text that it was; see `HasPreferences`.
+    """A document on its way into an instance; the text that it was, and by which connection.
 
-    One that cannot be read is UNREADABLE, and deferred: so one user's document keeps nobody from
-    loading, and no user from logging in.
+    See `HasPreferences`. One that cannot be read is UNREADABLE, and deferred: so one user's
+    document keeps nobody from loading, and no user from logging in.
     """
 
-    __slots__ = ("text", "value")
+    __slots__ = ("connection", "text", "value")
 
-    def __init__(self, value: Any = None, text: str | None = None) -> None:
-        self.value, self.text = value, text
+    def __init__(self, value: Any = None, text: str | None = None, connection: Any = None) -> None:
+        self.value, self.text, self.connection = value, text, connection
 
 
 UNREADABLE = Loaded()
@@ -54,20 +54,23 @@ class DocumentCol(DocumentColumn):
 
     # Whether it is selected for an instance: as text, and leniently.
     _loads = False
+    # The SQL of the user's key.
+    _key = ""
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """A scalar subquery, correlated by the primary key of the row."""
-        return document_of(self._key(compiler, connection)), ()
+        self._key, _ = key_of(self).as_sql(compiler, connection)
+        return document_of(self._key), ()
 
     def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
-        """How it is selected. Django asks this of what stands in a select list alone."""
+        """How it is selected. Django asks this of what stands in a select list, after its SQL."""
         query = compiler.query
         self._loads = query.default_cols and all(
             each is not self for each in query.annotations.values()
         )
         if not self._loads:
             return sql, params
-        key = self._key(compiler, compiler.connection)
+        key = self._key
         if self._is_locked(query):
             found = locked_text_of(
                 key,
@@ -88,10 +91,6 @@ class DocumentCol(DocumentColumn):
         converters: list[Any] = self.output_field.get_db_converters(connection)
         return converters
 
-    def _key(self, compiler: Any, connection: Any) -> str:
-        key, _ = key_of(self).as_sql(compiler, connection)
-        return key
-
     def _is_locked(self, query: Any) -> bool:
         """Whether the statement locks the row: what it then reads beside the lock may be old."""
         if not query.select_for_update:
@@ -107,7 +106,7 @@ class DocumentCol(DocumentColumn):
             found = field.from_db_value(value, self, connection)
         except (RecursionError, ValueError):
             return UNREADABLE
-        return Loaded(found, field.text_loaded(found, value))
+        return Loaded(found, field.text_loaded(found, value), connection)
 
 
 class PreferencesField(models.JSONField):

@@ -71,15 +71,14 @@ class UnknownRows(DatabaseError):
         )
 
 
-def remember(instance: models.Model, text: str, key: Any, alias: str) -> None:
+def remember(instance: models.Model, text: str, key: Any, connection: Any) -> None:
     """Take `text` for what is stored for the user `key`, unless it is rolled back."""
     values = instance.__dict__
-    connection = connections[alias]
     if connection.autocommit:
         values.pop(WITHIN, None)
         values.pop(EARLIER, None)
     else:
-        if values.get(KEY) != key or instance._state.db != alias:
+        if values.get(KEY) != key or instance._state.db != connection.alias:
             # What is known is of another row.
             values.pop(EARLIER, None)
         elif WITHIN not in values:

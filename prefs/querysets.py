@@ -40,15 +40,13 @@ class PreferencesQuerySet(models.QuerySet[User]):
     ) -> None:
         super().__init__(model, query or PreferencesQuery(model), using, hints)
 
-    @property
-    def query(self) -> Any:
-        return models.QuerySet.query.fget(self)  # type: ignore[attr-defined]
-
-    @query.setter
-    def query(self, query: Any) -> None:
+    def _take_query(self, query: Any) -> None:
         # One that was pickled is Django's.
         ours = query.chain(PreferencesQuery) if type(query) is Query else query
         models.QuerySet.query.fset(self, ours)  # type: ignore[attr-defined]
+
+    # Read through Django's own getter: that is done a dozen times for each query.
+    query = models.QuerySet.query.setter(_take_query)  # type: ignore[attr-defined]
 
     def update(self, **values: Any) -> int:
         """Update the rows, and the document of each of them; how many there are.

@@ -10,7 +10,7 @@ from django.db.models.lookups import Lookup
 from django.db.models.sql import Query
 from django.db.models.sql.where import AND, XOR, WhereNode
 
-from prefs.conditions import FirstSearch, Search, by_columns, documents, translated
+from prefs.conditions import FirstSearch, Search, by_columns, documents, names_document, translated
 from prefs.lookups import is_document
 
 # What a condition may be made of to be asked of a row that is not in the query.
@@ -34,7 +34,7 @@ class PreferencesQuery(Query):
     ) -> Any:
         """The compiler of this query with its conditions gathered."""
         query: Query = self
-        if any(documents(self.where)):
+        if names_document(self.where):
             query = self.clone()
             query.where = _gathered(self)
         return Query.get_compiler(query, using, connection, elide_empty)
@@ -89,7 +89,7 @@ def _gathered_below(node: WhereNode, *, positive: bool) -> Any:
         elif isinstance(child, WhereNode):
             result.children.append(_gathered_below(child, positive=positive))
         else:
-            result.children.append(_one_by_one(child) if any(documents(child)) else child)
+            result.children.append(_one_by_one(child) if names_document(child) else child)
     for children in groups.values():
         condition = WhereNode(children, connector=node.connector)
         result.children.append(Search(condition, positive=positive, sole=False))

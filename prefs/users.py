@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from django.db.models.base import DEFERRED
 from django.db.models.signals import class_prepared
 
@@ -55,7 +55,7 @@ class HasPreferences(models.Model):
         # A child's link to its parent may be deferred; then saving replaces the document.
         key = user.__dict__.get(loading.key)
         if loaded.text is not None and key is not None:
-            instances.remember(user, loaded.text, key, db or DEFAULT_DB_ALIAS)
+            instances.remember(user, loaded.text, key, loaded.connection)
         return user
 
     def refresh_from_db(
@@ -92,7 +92,8 @@ class HasPreferences(models.Model):
             instances.forget(self)
         else:
             key = instances.key_of(field, self)
-            instances.remember(self, text, key, self._state.db or DEFAULT_DB_ALIAS)
+            connection = connections[self._state.db or DEFAULT_DB_ALIAS]
+            instances.remember(self, text, key, connection)
 
     def _document_of_its_own(self, field: PreferencesField) -> Any:
         """The document, read alone; the error that says why it cannot be."""
@@ -137,7 +138,7 @@ class HasPreferences(models.Model):
         else:
             updated = self._update_both(change, key, (base_qs, using, pk_val, others, *rest))
         if updated and (change is not None or instances.WITHIN in self.__dict__):
-            instances.remember(self, instances.text_of(field, value), key, using)
+            instances.remember(self, instances.text_of(field, value), key, connections[using])
         return updated
 
     def _update_both(self, change: str | None, key: Any, row: tuple[Any, ...]) -> Any:
@@ -210,7 +211,7 @@ class HasPreferences(models.Model):
         if text is None:
             self._settle(field, next(iter(changes.values()), None), returned=returned)
         else:
-            instances.remember(self, text, key, using)
+            instances.remember(self, text, key, connections[using])
         return results
 
     def _inserted_key(self, field: Any, results: Any, returning_fields: Any) -> Any:
@@ -253,9 +254,10 @@ _known: WeakKeyDictionary[type[models.Model], _Loading | None] = WeakKeyDictiona
 
 
 def _loading(model: type[models.Model]) -> _Loading | None:
-    if model not in _known:
-        _known[model] = _loading_of(model)
-    return _known[model]
+    try:
+        return _known[model]
+    except KeyError:
+        return _known.setdefault(model, _loading_of(model))
 
 
 def _loading_of(model: type[models.Model]) -> _Loading | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 from prefs.mapping import RESIDUE_COLUMN, Leaf
 from prefs.routing import DUAL_WRITE, READ_TABLES
@@ -68,6 +68,7 @@ def rows_of(user: str, join: str = "LEFT JOIN") -> str:
       {join} {n.notification_table} n ON n.user_id = {user}"""
 
 
+@lru_cache(maxsize=64)
 def document_of(key: str) -> str:
     """The document of one user by route, as a scalar subquery in a statement of Django's.
 
@@ -85,6 +86,7 @@ def document_text_of(key: str) -> str:
     return _document_text().replace(_KEY, key)
 
 
+@lru_cache(maxsize=64)
 def text_of_few(key: str) -> str:
     """The same by a function, which is planned once a session: for a few users it is faster."""
     return f"{qualified(DOCUMENT)}({key})"

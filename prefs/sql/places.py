@@ -36,25 +36,28 @@ _FIND = """SELECT DISTINCT ON (c.relname) c.relname, s.name::text
   AND s.name !~ '^pg_temp'
   ORDER BY c.relname, s.place"""
 
+# Pairs of table and schema, which a cache can know again.
+Schemas = tuple[tuple[str, str], ...]
 # By the driver's connection: another one may have another search path.
-_found: WeakKeyDictionary[Any, Mapping[str, str]] = WeakKeyDictionary()
+_found: WeakKeyDictionary[Any, Schemas] = WeakKeyDictionary()
 
 
-def schemas(connection: BaseDatabaseWrapper) -> Mapping[str, str]:
-    """The schemas of the tables by name: users, switches, both typed tables, as far as they are.
+def schemas(connection: BaseDatabaseWrapper) -> Schemas:
+    """The tables and their schemas: users, switches, both typed tables, as far as they are there.
 
     Asked once a connection, as soon as all of them are there; connects where that is needed.
     Raises ImproperlyConfigured for a schema whose name cannot stand in a statement.
     """
-    connection.ensure_connection()
+    if connection.connection is None:
+        connection.ensure_connection()
     raw: Any = connection.connection
     known = _found.get(raw)
     if known is None:
         tables = sorted({*site_tables(), USER_TABLE, NOTIFICATION_TABLE})
         with connection.wrap_database_errors, raw.cursor() as cursor:
             cursor.execute(_FIND, [tables])
-            known = dict(cursor.fetchall())
-        _refuse_unusable(known.values())
+            known = tuple(sorted(cursor.fetchall()))
+        _refuse_unusable(schema for _, schema in known)
         if len(known) == len(tables):
             _found[raw] = known
     return known
@@ -77,11 +80,11 @@ def placed(statement: str, connection: BaseDatabaseWrapper) -> str:
     """
     if ANYWHERE not in statement:
         return statement
-    return _put(statement, tuple(sorted(schemas(connection).items())))
+    return _put(statement, schemas(connection))
 
 
 @lru_cache(maxsize=1024)
-def _put(statement: str, known: tuple[tuple[str, str], ...]) -> str:
+def _put(statement: str, known: Schemas) -> str:
     places = dict(known)
 
     def put(found: re.Match[str]) -> str:
