@@ -8,6 +8,7 @@ last moment before that is not in the archive, but in the tables: an INSERT is c
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,17 +17,19 @@ from django.db.models import Q
 
 from prefs import ddl
 from prefs.conf import Settings
-from prefs.engine import audit, column
-from prefs.engine.archive import Archive, measure
-from prefs.engine.batches import Control, guarded, walk
+from prefs.engine import audit, column, ranges
+from prefs.engine.archive import measure
+from prefs.engine.batches import Control
 from prefs.engine.evidence import database_now, last_settled
 from prefs.engine.flips import begin
-from prefs.engine.leases import Tally, close, enter_phase, open_run, renew, take
-from prefs.engine.repair import count_users
-from prefs.engine.states import Edge
+from prefs.engine.leases import LeaseLost, Tally
+from prefs.engine.states import Edge, State, last_transition
+from prefs.engine.tasks import Task
+from prefs.engine.workers import Crew
 from prefs.errors import Refused
 from prefs.models import Run, Transition
 from prefs.sql import archive
+from prefs.sql.asking import execute
 from prefs.sql.names import ARCHIVE_TABLE
 
 
@@ -54,39 +57,35 @@ class ArchiveStale(Refused):
 def drop_archived(edge: Edge, alias: str, settings: Settings, control: Control) -> Transition:
     """Archive every blob, then drop the column as `column.drop` does.
 
-    A run that was interrupted, or whose drop failed, goes on where it was; what users it
-    missed a second pass adds. Raises ArchiveInterrupted, ArchiveStale, GateRefused, RunHeld,
-    LeaseLost, LockUnavailable and LockNotObtained.
+    A run that is open is worked on beside whoever does. One that was interrupted, or whose drop
+    failed, goes on where it was; what users it missed a second pass adds. Raises
+    ArchiveInterrupted, ArchiveStale, GateRefused, RunHeld, LeaseLost, LockUnavailable and
+    LockNotObtained.
     """
     # Asked here so that no archive is made in vain; the drop asks again.
     with transaction.atomic(using=alias, durable=True):
         begin(edge, alias, settings)
-    run = _take(alias, settings)
-    taken: list[Transition] = []
-
-    def work() -> bool:
-        if not _archive_all(run, alias, settings, control):
-            return False
-        made = measure(alias, run)
-
-        def vouch() -> dict[str, Any]:
-            return _vouch(run, made, alias)
-
-        taken.append(column.drop(edge, alias, settings, control, vouch=vouch))
-        return True
-
-    guarded(run, alias, work)
-    if not taken:
+    run = _join(alias)
+    run = Crew(run, _Archiving(alias, settings, control, edge, run)).work(1)
+    taken = last_transition(alias, to_state=str(State.DROPPED))
+    if run.status != Run.Status.DONE or taken is None:
         raise ArchiveInterrupted(run)
-    return taken[0]
+    return taken
 
 
-def _take(alias: str, settings: Settings) -> Run:
+def _join(alias: str) -> Run:
     """The open archive run, where what it has copied still counts, or a new one."""
-    found = open_run(Run.Kind.ARCHIVE, alias)
+    found = ranges.open_run(Run.Kind.ARCHIVE, alias)
     stale = found is not None and _written_since(found.started_at, alias)
     since = database_now(alias) if stale else None
-    return take(Run.Kind.ARCHIVE, Run.Phase.ARCHIVE, alias, settings, since=since)
+    run = ranges.join(Run.Kind.ARCHIVE, Run.Phase.EMPTY, alias, since=since)
+    with transaction.atomic(using=alias, durable=True):
+        run = ranges.locked(run, alias)
+        passed = run.phase in (Run.Phase.CATCH_UP, Run.Phase.DROP)
+        if passed and run.status != Run.Status.DONE and not ranges.held(run, alias):
+            run.ranges.using(alias).all().delete()
+            ranges.enter_phase(run, Run.Phase.CATCH_UP, alias)
+    return run
 
 
 def _written_since(moment: datetime, alias: str) -> bool:
@@ -103,47 +102,63 @@ def _written_since(moment: datetime, alias: str) -> bool:
     return runs.filter(written, later).exists()
 
 
-def _archive_all(run: Run, alias: str, settings: Settings, control: Control) -> bool:
-    """Copy all users in key order, then those who came behind the cursor."""
-    total = count_users(alias)
-    if run.phase == Run.Phase.ARCHIVE:
-        if run.cursor is None:
-            _empty(run, alias, settings, control)
-        if not walk(run, alias, settings, control, _batch, total):
-            return False
-    enter_phase(run, alias, Run.Phase.CATCH_UP)
-    return walk(run, alias, settings, control, _batch, total)
+@dataclass
+class _Archiving(Task):
+    """All users in key order, then those who came behind the cursor, then the drop."""
 
+    chores = (Run.Phase.EMPTY, Run.Phase.DROP)
 
-def _empty(run: Run, alias: str, settings: Settings, control: Control) -> None:
-    """Empty the archive of an earlier drop, under the token of the run that replaces it."""
+    edge: Edge
+    run: Run
 
-    def work() -> None:
-        renew(run, alias, settings)
-        with connections[alias].cursor() as cursor:
-            cursor.execute(archive.empty())
+    def batch(self, phase: str, cursor: Any, after: Any, upto: Any) -> Tally:
+        cursor.execute(archive.add_missing(), {"after": after, "upto": upto})
+        return Tally(copied=cursor.rowcount)
 
-    ddl.locked(
-        connections[alias],
-        "empty the archive",
-        work,
-        control.tries(settings),
-        wanted=ddl.Wanted(tables=(ARCHIVE_TABLE,)),
-    )
+    def phase_after(self, phase: str) -> Run.Phase | None:
+        return {
+            Run.Phase.EMPTY: Run.Phase.ARCHIVE,
+            Run.Phase.ARCHIVE: Run.Phase.CATCH_UP,
+            Run.Phase.CATCH_UP: Run.Phase.DROP,
+        }.get(Run.Phase(phase))
 
+    def chore(self, phase: str) -> bool:
+        if phase == Run.Phase.EMPTY:
+            self._empty()
+        else:
+            self._drop()
+        return True
 
-def _batch(cursor: Any, after: Any, upto: Any) -> Tally:
-    cursor.execute(archive.add_missing(), {"after": after, "upto": upto})
-    return Tally(copied=cursor.rowcount)
+    def _empty(self) -> None:
+        """Empty the archive of an earlier drop, unless another process has, and copies by now."""
 
+        def work() -> None:
+            run = ranges.locked(self.run, self.alias)
+            if run.phase == Run.Phase.EMPTY:
+                execute(connections[self.alias], archive.empty())
+                ranges.enter_phase(run, Run.Phase.ARCHIVE, self.alias)
 
-def _vouch(run: Run, made: Archive, alias: str) -> dict[str, Any]:
-    """In the transaction of the drop: the archive is still this run's, and still true.
+        tries = self.control.tries(self.settings)
+        wanted = ddl.Wanted(tables=(ARCHIVE_TABLE,))
+        ddl.locked(connections[self.alias], "empty the archive", work, tries, wanted=wanted)
 
-    Ends the run, so that nobody adds to what was measured.
-    """
-    if _written_since(run.started_at, alias):
-        raise ArchiveStale(run)
-    close(run, alias, Run.Status.DONE)
-    audit.record(alias, audit.Event.ARCHIVE, "archive made", **made.figures())
-    return {"archive": made.figures()}
+    def _drop(self) -> None:
+        run = Run.objects.using(self.alias).get(pk=self.run.pk)
+        made = measure(self.alias, run)
+
+        def vouch() -> dict[str, Any]:
+            """In the transaction of the drop: what was measured is still so, and still true.
+
+            Ends the run, so that nobody adds to it.
+            """
+            now = ranges.locked(run, self.alias)
+            if (now.phase, now.phase_began_at) != (Run.Phase.DROP, run.phase_began_at):
+                raise LeaseLost(run)
+            if _written_since(now.started_at, self.alias):
+                raise ArchiveStale(run)
+            now.status, now.finished_at = Run.Status.DONE, database_now(self.alias)
+            now.save(using=self.alias)
+            audit.record(self.alias, audit.Event.ARCHIVE, "archive made", **made.figures())
+            return {"archive": made.figures()}
+
+        column.drop(self.edge, self.alias, self.settings, self.control, vouch=vouch)

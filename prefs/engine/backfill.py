@@ -9,7 +9,6 @@ catch-up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,13 +18,13 @@ from django.db import ProgrammingError
 from prefs.conf import Settings
 from prefs.ddl import LockNotObtained, TriesStopped
 from prefs.engine import keys, transitions
-from prefs.engine.batches import Batch, ColumnGone, Control, blob_was_gone
-from prefs.engine.evidence import database_now
-from prefs.engine.leases import OPEN, Tally, open_run, resumable
+from prefs.engine.batches import ColumnGone, Control, blob_was_gone
+from prefs.engine.leases import OPEN, Tally
 from prefs.engine.prediction import Prediction, predict, remember
-from prefs.engine.ranges import Job, held, join
+from prefs.engine.ranges import ANEW, held, join, open_run, resumable
 from prefs.engine.repair import Direction, count_users, make_equal
 from prefs.engine.states import State, current_state, last_transition
+from prefs.engine.tasks import Task
 from prefs.engine.workers import Crew
 from prefs.models import Run
 from prefs.routing import Route
@@ -156,57 +155,42 @@ def backfill(
     """
     transitions.settle_open_flip(alias, control)
     planned = plan(alias, direction, restart=restart)
-    since = database_now(alias) if restart else _since(alias, direction)
+    since = ANEW if restart else _since(alias, direction)
     kind, rival = kind_of(direction), kind_of(direction.opposite)
-    run = join(kind, planned.phases[0], alias, settings, since=since, rival=rival)
+    run = join(kind, planned.phases[0], alias, since=since, rival=rival)
     remember(run, alias, planned.prediction)
     if run.phase == Run.Phase.COPY and keys.go_aside(alias, planned.prediction.rows):
-        _put_keys_aside(alias, settings, control)
-    job = _job(alias, direction, planned.users, settings, control)
-    return Crew(run, alias, settings, control, job).work(workers)
+        try:
+            keys.put_aside(alias, settings, control)
+        except (LockNotObtained, TriesStopped) as error:
+            control.notice(f"{error} The foreign keys stay, and the copy takes longer.")
+    return Crew(run, _Backfill(alias, settings, control, direction)).work(workers)
 
 
-def _put_keys_aside(alias: str, settings: Settings, control: Control) -> None:
-    try:
-        keys.put_aside(alias, settings, control)
-    except (LockNotObtained, TriesStopped) as error:
-        control.notice(f"{error} The foreign keys stay, and the copy takes longer.")
+@dataclass
+class _Backfill(Task):
+    """Copy where rows are missing, put the keys back, catch up."""
 
+    chores = (Run.Phase.KEYS,)
+    unlocked = (Run.Phase.COPY,)
 
-def _job(alias: str, direction: Direction, users: int, settings: Settings, control: Control) -> Job:
-    def batch(phase: str) -> Batch:
-        return _copy if phase == Run.Phase.COPY else catch_up
+    direction: Direction
 
-    def catch_up(cursor: Any, after: Any, upto: Any) -> Tally:
-        return _catch_up(cursor, after, upto, direction)
+    def batch(self, phase: str, cursor: Any, after: Any, upto: Any) -> Tally:
+        if phase != Run.Phase.COPY:
+            found, overwritten = make_equal(cursor, after, upto, self.direction)
+            return Tally(differing=found, repaired=overwritten)
+        cursor.execute(copying.copy_missing(), {"after": after, "upto": upto})
+        user_rows, notification_rows, dual_write, read_tables = cursor.fetchone()
+        self.direction.must_hold(Route.of(dual_write, read_tables))
+        return Tally(copied=max(user_rows, notification_rows))
 
-    def next_phase(phase: str) -> Run.Phase | None:
-        if phase == Run.Phase.COPY and keys.missing(alias):
+    def chore(self, phase: str) -> bool:
+        return keys.put_back(self.alias, self.settings, self.control)
+
+    def phase_after(self, phase: str) -> Run.Phase | None:
+        if phase == Run.Phase.COPY and keys.missing(self.alias):
             return Run.Phase.KEYS
         # Asked when the copy is done: a flip may have switched the mirror on meanwhile.
-        copied = phase != Run.Phase.CATCH_UP and current_state(alias).route.mirrored
+        copied = phase != Run.Phase.CATCH_UP and current_state(self.alias).route.mirrored
         return Run.Phase.CATCH_UP if copied else None
-
-    def put_keys_back() -> bool:
-        return keys.put_back(alias, settings, control)
-
-    chores: dict[str, Callable[[], bool]] = {Run.Phase.KEYS: put_keys_back}
-    return Job(
-        batch=batch,
-        next_phase=next_phase,
-        total=users,
-        chores=chores,
-        unlocked=(Run.Phase.COPY,),
-    )
-
-
-def _copy(cursor: Any, after: Any, upto: Any) -> Tally:
-    cursor.execute(copying.copy_missing(), {"after": after, "upto": upto})
-    user_rows, notification_rows, dual_write, read_tables = cursor.fetchone()
-    Direction.FORWARD.must_hold(Route.of(dual_write, read_tables))
-    return Tally(copied=max(user_rows, notification_rows))
-
-
-def _catch_up(cursor: Any, after: Any, upto: Any, direction: Direction) -> Tally:
-    found, overwritten = make_equal(cursor, after, upto, direction)
-    return Tally(differing=found, repaired=overwritten)

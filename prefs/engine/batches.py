@@ -1,4 +1,4 @@
-"""Batches: all users of a run or a range, chunk by chunk in key order, stopped anywhere, resumed.
+"""Batches: all users of a range, chunk by chunk in key order, stopped anywhere, resumed.
 
 A batch's rows, its counters and its cursor commit in one transaction, which also renews the
 lease under its token. A process that lost its lease fails its next batch, and with it
@@ -7,7 +7,6 @@ everything the batch did.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import re
 from collections.abc import Callable
@@ -20,12 +19,11 @@ from django.db import DatabaseError, connections, transaction
 from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.ddl import LOCK_NOT_AVAILABLE, Tries, sqlstate
-from prefs.engine.leases import Holding, LeaseLost, Tally, close
+from prefs.engine.leases import Holding, Tally
 from prefs.engine.pace import Pace
 from prefs.engine.sight import seeing_everybody
 from prefs.errors import PrefsError, Refused
 from prefs.mapping import BLOB_COLUMN
-from prefs.models import Run
 from prefs.sql import copying
 
 # Below deadlock_timeout (1 s), so that it is always the background work that yields.
@@ -134,30 +132,6 @@ class Control:
 Batch = Callable[[Any, Any, Any], Tally]
 
 
-def guarded(run: Run, alias: str, work: Callable[[], bool]) -> Run:
-    """Do the work of a run in one hand and record how it ended: done, interrupted, or failed.
-
-    `work` returns whether it came to the end, and may close the run itself, as done, in its
-    last transaction.
-    """
-    try:
-        status = Run.Status.DONE if work() else Run.Status.INTERRUPTED
-    except LeaseLost:
-        raise
-    except BaseException as error:
-        _record_failure(run, alias, error)
-        raise
-    if run.status == Run.Status.RUNNING:
-        close(run, alias, status)
-    return run
-
-
-def _record_failure(run: Run, alias: str, error: BaseException) -> None:
-    # Where the database is what failed, the lease runs out by itself.
-    with contextlib.suppress(DatabaseError, LeaseLost):
-        close(run, alias, Run.Status.FAILED, f"{type(error).__name__}: {error}")
-
-
 class Walk:
     """One worker's way through what it holds."""
 
@@ -229,7 +203,7 @@ class Walk:
         row, alias = holding.row, self.alias
         with transaction.atomic(using=alias, durable=True), connections[alias].cursor() as cursor:
             cursor.execute(copying.batch_settings(), {"lock_timeout": f"{LOCK_TIMEOUT_MS}ms"})
-            after, last = to_key(row.cursor), to_key(holding.upto)
+            after, last = to_key(row.cursor), to_key(holding.row.upto)
             cursor.execute(copying.chunk_end(), {"after": after, "last": last, "size": size})
             upto, users = cursor.fetchone()
             if users == 0:
@@ -255,7 +229,7 @@ class Walk:
 
     def _next_key(self, holding: Holding) -> Any:
         with seeing_everybody(self.alias) as cursor:
-            after, last = to_key(holding.row.cursor), to_key(holding.upto)
+            after, last = to_key(holding.row.cursor), to_key(holding.row.upto)
             cursor.execute(copying.chunk_end(), {"after": after, "last": last, "size": 1})
             return cursor.fetchone()[0]
 
@@ -299,11 +273,3 @@ def _cause(state: str) -> str:
 def to_key(text: str | None) -> Any:
     """A user's key from its text in a lease."""
     return None if text is None else get_user_model()._meta.pk.to_python(text)
-
-
-def walk(
-    run: Run, alias: str, settings: Settings, control: Control, batch: Batch, total: int
-) -> bool:
-    """Take `batch` over all users from the cursor on of a run in one hand; as `Walk.through`."""
-    walker = Walk(alias, settings, control, run.phase, total)
-    return walker.through(Holding(run, alias, settings), batch)

@@ -17,11 +17,12 @@ from django.db import connections, transaction
 from prefs.codec import unknown_leaves
 from prefs.conf import Settings
 from prefs.engine import audit
-from prefs.engine.batches import LOCK_TIMEOUT_MS, Control, guarded, walk
-from prefs.engine.evidence import database_now
-from prefs.engine.leases import Tally, take
+from prefs.engine.batches import LOCK_TIMEOUT_MS, Control
+from prefs.engine.leases import Tally
 from prefs.engine.quarantine import EXPECTED, NotJson, Selection, query, shown
-from prefs.engine.repair import count_users
+from prefs.engine.ranges import ANEW, join
+from prefs.engine.tasks import Task
+from prefs.engine.workers import Crew
 from prefs.errors import Mistake
 from prefs.managers import lock_users
 from prefs.models import AuditEntry, Run
@@ -111,24 +112,26 @@ def correct(
 
 
 def _correct_all(
-    alias: str,
-    correction: Correction,
-    settings: Settings,
-    control: Control,
+    alias: str, correction: Correction, settings: Settings, control: Control
 ) -> Corrected:
-    def batch(cursor: Any, after: Any, upto: Any) -> Tally:
-        return _correct_range(cursor, correction, after, upto)
-
-    kind, now = Run.Kind.CORRECTION, database_now(alias)
     # An open run may have been of another correction: each begins at the first user.
-    run = take(kind, Run.Phase.CORRECT, alias, settings, since=now)
+    run = join(Run.Kind.CORRECTION, Run.Phase.CORRECT, alias, since=ANEW)
     # A process that is killed leaves this entry, and the exact counts in its run.
     _record(alias, correction, run=run.pk)
-    total = count_users(alias)
-    guarded(run, alias, lambda: walk(run, alias, settings, control, batch, total))
+    run = Crew(run, _Correcting(alias, settings, control, correction)).work(1)
     done = Corrected(run=run, users=run.repaired, skipped=run.differing - run.repaired)
     _record(alias, correction, run=run.pk, users=done.users, skipped=done.skipped)
     return done
+
+
+@dataclass
+class _Correcting(Task):
+    """Correct everybody whom a correction selects."""
+
+    correction: Correction
+
+    def batch(self, phase: str, cursor: Any, after: Any, upto: Any) -> Tally:
+        return _correct_range(cursor, self.correction, after, upto)
 
 
 def _correct_one(alias: str, correction: Correction) -> Corrected:

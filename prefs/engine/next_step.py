@@ -113,8 +113,7 @@ def _open_run(found: Situation) -> NextStep | None:
     """What a run under way, or left, asks for."""
     for run in Run.objects.using(found.alias).filter(status__in=OPEN).order_by("-id"):
         command = _COMMANDS[Run.Kind(run.kind)]
-        leased = run.lease_until is not None and run.lease_until > found.now
-        at_work = leased or bool(held(run, found.alias))
+        at_work = bool(held(run, found.alias))
         if run.paused and (at_work or run.kind in _WORTH_IT[found.state]):
             return _run(f"{command} --resume", f"{run} is paused")
         if at_work:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from prefs.engine.leases import open_run
-from prefs.engine.ranges import held
+from prefs.engine.ranges import held, open_run
 from prefs.errors import PrefsError
 from prefs.models import Range, Run
 

@@ -8,56 +8,32 @@ phase is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connections, transaction
 
-from prefs.conf import Settings
-from prefs.engine.batches import Batch, to_key
+from prefs.engine.batches import to_key
 from prefs.engine.evidence import database_now
 from prefs.engine.flips import lock_transitions
-from prefs.engine.leases import (
-    OPEN,
-    LeaseLost,
-    RunHeld,
-    abandon,
-    create,
-    holder,
-    open_run,
-    resumable,
-)
-from prefs.engine.sight import see_everybody
+from prefs.engine.leases import OPEN, LeaseLost, RunHeld, holder
+from prefs.engine.sight import must_see_everybody, see_everybody
+from prefs.engine.tasks import Task
 from prefs.models import Range, Run
 from prefs.sql import copying
 from prefs.sql import ranges as sql
+from prefs.sql.asking import execute, one
 
 # At most a second of one worker's work, so that no worker is long without any at the end.
 USERS = 20_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What the workers of a run do: the batch of a phase, and the phase after it, if any.
-
-    A phase in `chores` has no batches: what is to be done, once at least, is there. In those
-    that are `unlocked` a batch locks no user, so it may take longer.
-    """
-
-    batch: Callable[[str], Batch]
-    next_phase: Callable[[str], Run.Phase | None]
-    total: int
-    chores: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
-    unlocked: Collection[str] = ()
+# As a moment since which nothing counts that an open run has done: it is never gone on with.
+ANEW = datetime.max.replace(tzinfo=UTC)
 
 
 def join(
     kind: Run.Kind,
     phase: Run.Phase,
     alias: str,
-    settings: Settings,
     *,
     since: datetime | None,
     rival: Run.Kind | None = None,
@@ -66,8 +42,9 @@ def join(
 
     An open run whose phase began before `since` is abandoned, unless a worker is still on it.
     Raises RunHeld then, where it is being stopped, and where workers are on a run of
-    the kind `rival`. Takes the advisory lock of transitions for a moment.
+    the kind `rival`. Takes the advisory lock of transitions for a moment. Raises UsersHidden.
     """
+    must_see_everybody(alias)
     with transaction.atomic(using=alias, durable=True):
         lock_transitions(alias)
         now = database_now(alias)
@@ -75,18 +52,45 @@ def join(
             _must_be_idle(other, now, alias)
         found = open_run(kind, alias, lock=True)
         if found is None:
-            return create(kind, phase, now, alias)
+            return _create(kind, phase, now, alias)
         if found.stopping or not resumable(found, since):
             _must_be_idle(found, now, alias)
         if not resumable(found, since):
-            abandon(found, now, alias)
-            return create(kind, phase, now, alias)
+            _abandon(found, now, alias)
+            return _create(kind, phase, now, alias)
         found.status, found.stopping, found.error = Run.Status.RUNNING, False, ""
         if not held(found, alias):
             # What was ordered of those who are gone; but a run that is paused stays so.
             found.max_rate = found.target_ms = None
         found.save(using=alias)
         return found
+
+
+def _create(kind: Run.Kind, phase: Run.Phase, now: datetime, alias: str) -> Run:
+    return Run.objects.using(alias).create(
+        kind=kind, phase=phase, holder=holder(), started_at=now, phase_began_at=now
+    )
+
+
+def open_run(kind: Run.Kind, alias: str, *, lock: bool = False) -> Run | None:
+    """The run of `kind` that is not over; with `lock`, under a lock on its row."""
+    runs = Run.objects.using(alias).filter(kind=kind, status__in=OPEN)
+    return (runs.select_for_update() if lock else runs).first()
+
+
+def resumable(run: Run, since: datetime | None) -> bool:
+    """Whether an open run goes on at its cursor, given that things changed at `since`.
+
+    Its phase is what counts: a catch-up begun after a flip holds, whenever the copy began.
+    """
+    return since is None or run.phase_began_at > since
+
+
+def _abandon(run: Run, now: datetime, alias: str) -> None:
+    """End a run that counts no longer; whoever still holds a range of it loses that."""
+    run.status, run.finished_at = Run.Status.ABANDONED, now
+    run.save(using=alias)
+    run.ranges.using(alias).all().delete()
 
 
 def held(run: Run, alias: str) -> list[Range]:
@@ -103,29 +107,29 @@ def _must_be_idle(run: Run, now: datetime, alias: str) -> None:
         raise RunHeld(run, ", ".join(sorted({each.holder for each in working})), left)
 
 
-def claim(run: Run, worker: str, job: Job, alias: str, settings: Settings) -> Range | None:
+def claim(run: Run, worker: str, task: Task) -> Range | None:
     """A range for this worker: one that nobody holds, else the next; None where there is none.
 
     Locks the row of the run while it cuts a range off. Raises LeaseLost where the run was
     abandoned meanwhile.
     """
-    given: dict[str, Any] = {"run": run.pk, "holder": worker, "lease": settings.lease}
+    alias = task.alias
+    given = {"run": run.pk, "holder": worker, "lease": task.settings.lease}
     with transaction.atomic(using=alias, durable=True):
-        with connections[alias].cursor() as cursor:
-            cursor.execute(sql.take_over(), given)
-            taken = cursor.fetchone()
-        if taken is not None:
-            # Another worker may have gone and called the run interrupted; it is not.
-            ended = (Run.Status.INTERRUPTED, Run.Status.FAILED)
-            left = Run.objects.using(alias).filter(pk=run.pk, status__in=ended)
-            left.update(status=Run.Status.RUNNING)
-            return Range.objects.using(alias).get(pk=taken[0])
-        return _cut_off(run, worker, job, alias, settings)
+        taken = one(connections[alias], sql.take_over(), given)
+        if taken is None:
+            return _cut_off(run, worker, task)
+        # Another worker may have gone and called the run interrupted; it is not.
+        ended = (Run.Status.INTERRUPTED, Run.Status.FAILED)
+        left = Run.objects.using(alias).filter(pk=run.pk, status__in=ended)
+        left.update(status=Run.Status.RUNNING)
+        return Range.objects.using(alias).get(pk=taken[0])
 
 
-def _cut_off(run: Run, worker: str, job: Job, alias: str, settings: Settings) -> Range | None:
-    found = _locked(run, alias)
-    if found.status not in OPEN or found.stopping or found.phase in job.chores:
+def _cut_off(run: Run, worker: str, task: Task) -> Range | None:
+    alias = task.alias
+    found = locked(run, alias)
+    if found.status not in OPEN or found.stopping or found.phase in task.chores:
         return None
     upto, users = _next_users(found, USERS, alias)
     if not users:
@@ -135,14 +139,15 @@ def _cut_off(run: Run, worker: str, job: Job, alias: str, settings: Settings) ->
         cursor=found.cursor,
         upto=str(upto),
         holder=worker,
-        lease_until=database_now(alias) + settings.lease,
+        lease_until=database_now(alias) + task.settings.lease,
     )
     found.cursor, found.status = cut.upto, Run.Status.RUNNING
     found.save(using=alias, update_fields=["cursor", "status"])
     return cut
 
 
-def _locked(run: Run, alias: str) -> Run:
+def locked(run: Run, alias: str) -> Run:
+    """The run as it is now, under a lock on its row. Raises LeaseLost where it was abandoned."""
     found = Run.objects.using(alias).select_for_update().get(pk=run.pk)
     if found.status == Run.Status.ABANDONED:
         raise LeaseLost(found)
@@ -152,29 +157,20 @@ def _locked(run: Run, alias: str) -> Run:
 def _next_users(run: Run, size: int, alias: str) -> tuple[Any, int]:
     """The last key of the next users, and how many they are; in a transaction of ours."""
     see_everybody(alias)
-    with connections[alias].cursor() as cursor:
-        after = {"after": to_key(run.cursor), "last": None, "size": size}
-        cursor.execute(copying.chunk_end(), after)
-        upto, users = cursor.fetchone()
+    after = {"after": to_key(run.cursor), "last": None, "size": size}
+    upto, users = one(connections[alias], copying.chunk_end(), after)
     return upto, int(users)
 
 
 def fold(taken: Range, alias: str) -> None:
     """End a range that is done, and add what it did to its run. Raises LeaseLost."""
-    _under_token(sql.fold(), taken, alias)
+    if not execute(connections[alias], sql.fold(), {"id": taken.pk, "token": taken.token}):
+        raise LeaseLost(taken)
 
 
 def release(taken: Range, alias: str) -> None:
     """Leave a range for whoever takes it up next; nothing where it was lost."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(sql.release(), {"id": taken.pk, "token": taken.token})
-
-
-def _under_token(statement: str, taken: Range, alias: str) -> None:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(statement, {"id": taken.pk, "token": taken.token})
-        if cursor.fetchone() is None:
-            raise LeaseLost(taken)
+    execute(connections[alias], sql.release(), {"id": taken.pk, "token": taken.token})
 
 
 def phase_of(run: Run, alias: str) -> str:
@@ -183,41 +179,43 @@ def phase_of(run: Run, alias: str) -> str:
     return phase
 
 
-def is_over(run: Run, phase: str, job: Job, alias: str) -> bool:
+def is_over(run: Run, phase: str, task: Task) -> bool:
     """Whether the run is over; begins the phase after `phase` where that is done.
 
     False also where others hold what is left. Locks the row of the run for a moment. Raises
     LeaseLost where the run was abandoned.
     """
+    alias = task.alias
     with transaction.atomic(using=alias, durable=True):
-        found = _locked(run, alias)
+        found = locked(run, alias)
         if found.status == Run.Status.DONE or found.stopping:
             return True
         if found.phase != phase or found.ranges.using(alias).exists():
             return False
-        if phase not in job.chores and _next_users(found, 1, alias)[1]:
+        if phase not in task.chores and _next_users(found, 1, alias)[1]:
             return False
-        following, now = job.next_phase(found.phase), database_now(alias)
+        following = task.phase_after(phase)
         if following is not None:
-            found.phase, found.phase_began_at = following, now
-            found.cursor, found.users = None, 0
+            enter_phase(found, following, alias)
         else:
-            found.status, found.finished_at = Run.Status.DONE, now
-        found.save(using=alias)
+            found.status, found.finished_at = Run.Status.DONE, database_now(alias)
+            found.save(using=alias)
         return following is None
+
+
+def enter_phase(run: Run, phase: Run.Phase, alias: str) -> None:
+    """Begin a phase of a run, whose row is locked, at the first user."""
+    run.phase, run.phase_began_at = phase, database_now(alias)
+    run.cursor, run.users = None, 0
+    run.save(using=alias)
 
 
 def conclude(run: Run, alias: str, error: BaseException | None) -> None:
     """Record that this process leaves a run: interrupted or failed, unless others go on."""
     with transaction.atomic(using=alias, durable=True):
-        found = _locked(run, alias)
+        found = locked(run, alias)
         if found.status == Run.Status.RUNNING and not held(found, alias):
             # An order to stop stands: a process that waits for work has yet to hear it.
             found.status = Run.Status.FAILED if error else Run.Status.INTERRUPTED
             found.error = f"{type(error).__name__}: {error}" if error else ""
             found.save(using=alias, update_fields=["status", "error"])
-
-
-def worker_name(number: int) -> str:
-    """Who a worker is, for other operators."""
-    return f"{holder()}, worker {number}"

@@ -18,8 +18,8 @@ from prefs.engine.batches import Control
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.gates import GateRefused, NoSuchOverride, evaluate
 from prefs.engine.leases import Tally
-from prefs.engine.ranges import Job, join
-from prefs.engine.repair import Direction, count_users, make_equal
+from prefs.engine.ranges import join
+from prefs.engine.repair import Direction, make_equal
 from prefs.engine.states import (
     Action,
     Edge,
@@ -30,6 +30,7 @@ from prefs.engine.states import (
     is_forward,
     last_transition,
 )
+from prefs.engine.tasks import Task
 from prefs.engine.workers import Crew
 from prefs.models import Run, Transition
 
@@ -174,14 +175,15 @@ def _fill(alias: str, settings: Settings, control: Control) -> Run:
     the fill, the catch-up after the next transition brings over.
     """
     last = last_transition(alias)
-    since = last.taken_at if last else None
-    run = join(Run.Kind.REVERSE, Run.Phase.COPY, alias, settings, since=since)
+    run = join(Run.Kind.REVERSE, Run.Phase.COPY, alias, since=last.taken_at if last else None)
+    return Crew(run, _Fill(alias, settings, control)).work(1)
 
-    def batch(cursor: Any, after: Any, upto: Any) -> Tally:
+
+class _Fill(Task):
+    """Give every user the blob that the tables make."""
+
+    def batch(self, phase: str, cursor: Any, after: Any, upto: Any) -> Tally:
         return Tally(copied=make_equal(cursor, after, upto, Direction.REVERSE)[1])
-
-    job = Job(batch=lambda _: batch, next_phase=lambda _: None, total=count_users(alias))
-    return Crew(run, alias, settings, control, job).work(1)
 
 
 def _unsettled(alias: str) -> Transition | None:

@@ -6,9 +6,9 @@ evidence that gates ask for; a sample is none, and neither is a run that had to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import connections, transaction
 
@@ -17,10 +17,11 @@ from prefs.engine import audit, transitions
 from prefs.engine.batches import LOCK_TIMEOUT_MS, ColumnGone, Control
 from prefs.engine.evidence import last_settled
 from prefs.engine.leases import Tally
-from prefs.engine.ranges import Job, held, join
+from prefs.engine.ranges import held, join
 from prefs.engine.repair import Direction, count_users, differing, make_equal, overwrite_mirror
 from prefs.engine.sight import seeing_everybody
 from prefs.engine.states import State, current_state
+from prefs.engine.tasks import Task
 from prefs.engine.workers import Crew
 from prefs.models import Run
 from prefs.sql import copying
@@ -55,30 +56,40 @@ def verify(
     """
     transitions.settle_open_flip(alias, control)
     direction = Direction.of(_state(alias).route)
-    since = last_settled(alias)
-    run = join(Run.Kind.VERIFICATION, Run.Phase.COMPARE, alias, settings, since=since)
+    run = join(Run.Kind.VERIFICATION, Run.Phase.COMPARE, alias, since=last_settled(alias))
     if run.cursor is not None:
         what = "Joins" if held(run, alias) else "Resumes"
         control.notice(f"{what} {run}, after {run.so_far('users')} users.")
-
-    def batch(cursor: Any, after: Any, upto: Any) -> Tally:
-        if repair:
-            found, repaired = make_equal(cursor, after, upto, direction, report)
-            return Tally(differing=found, repaired=repaired)
-        ids = differing(cursor, after, upto)
-        report(ids)
-        return Tally(differing=len(ids))
-
-    job = Job(
-        batch=lambda _: batch,
-        next_phase=lambda _: None,
-        total=count_users(alias),
-        unlocked=() if repair else (Run.Phase.COMPARE,),
-    )
-    run = Crew(run, alias, settings, control, job).work(workers)
+    task = _Repair if repair else _Comparison
+    run = Crew(run, task(alias, settings, control, direction, report)).work(workers)
     if repair:
         _record_repair(alias, direction, run=run.pk, users=run.users, repaired=run.repaired)
     return run
+
+
+@dataclass
+class _Comparison(Task):
+    """Compare, and report who differs."""
+
+    unlocked: ClassVar[Collection[str]] = (Run.Phase.COMPARE,)
+
+    direction: Direction
+    report: Report
+
+    def batch(self, phase: str, cursor: Any, after: Any, upto: Any) -> Tally:
+        ids = differing(cursor, after, upto)
+        self.report(ids)
+        return Tally(differing=len(ids))
+
+
+class _Repair(_Comparison):
+    """Compare, and overwrite the mirror of those who differ."""
+
+    unlocked = ()
+
+    def batch(self, phase: str, cursor: Any, after: Any, upto: Any) -> Tally:
+        found, repaired = make_equal(cursor, after, upto, self.direction, self.report)
+        return Tally(differing=found, repaired=repaired)
 
 
 def _record_repair(alias: str, direction: Direction, **figures: int) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import replace
+from functools import partial
 
 from django.db import Error, connections
 
-from prefs.conf import Settings
 from prefs.engine import ranges
-from prefs.engine.batches import Control, Progress, Walk
-from prefs.engine.leases import Holding, LeaseLost
-from prefs.engine.ranges import Job
+from prefs.engine.batches import Progress, Walk
+from prefs.engine.leases import Holding, LeaseLost, holder
+from prefs.engine.tasks import Task
 from prefs.models import Range, Run
 
 # How often a worker without work looks whether another has left some.
@@ -28,25 +28,22 @@ _PATIENT = 2
 class Crew:
     """The workers of one process on one run."""
 
-    def __init__(
-        self, run: Run, alias: str, settings: Settings, control: Control, job: Job
-    ) -> None:
+    def __init__(self, run: Run, task: Task) -> None:
         self.run = run
-        self.alias = alias
-        self.settings = settings
-        self.job = job
+        self.task = task
+        self.alias = task.alias
         self.error: BaseException | None = None
         self._ended = threading.Event()
         self._telling = threading.Lock()
 
         def told(progress: Progress) -> None:
             with self._telling:
-                control.progress(progress)
+                task.control.progress(progress)
 
         def stopped() -> bool:
-            return self._ended.is_set() or control.stopped()
+            return self._ended.is_set() or task.control.stopped()
 
-        self.control = replace(control, progress=told, stopped=stopped)
+        self.control = replace(task.control, progress=told, stopped=stopped)
 
     def work(self, workers: int) -> Run:
         """Work until the run is over or this process is to stop.
@@ -91,41 +88,38 @@ class Crew:
             connections[self.alias].close()
 
     def _work(self, number: int) -> None:
-        worker, clock = ranges.worker_name(number), self.control.clock
-        walk = Walk(self.alias, self.settings, self.control, self.run.phase, self.job.total)
+        worker, task = f"{holder()}, worker {number}", self.task
+        walk = Walk(self.alias, task.settings, self.control, self.run.phase, task.total)
         while not self.control.stopped():
-            taken = ranges.claim(self.run, worker, self.job, self.alias, self.settings)
+            taken = ranges.claim(self.run, worker, task)
             if taken is not None:
                 self._through(taken, walk)
             elif self._is_over():
                 return
             else:
-                clock.sleep(_LOOK_AGAIN)
+                self.control.clock.sleep(_LOOK_AGAIN)
 
     def _is_over(self) -> bool:
         """Whether nothing is left to do; does what a phase without ranges is for."""
         phase = ranges.phase_of(self.run, self.alias)
-        if phase in self.job.chores and not self.job.chores[phase]():
+        if phase in self.task.chores and not self.task.chore(phase):
             return False
-        return ranges.is_over(self.run, phase, self.job, self.alias)
+        return ranges.is_over(self.run, phase, self.task)
 
     def _through(self, taken: Range, walk: Walk) -> None:
         """Work through a range, or leave it as far as it is."""
-        whole = False
+        whole, phase = False, taken.run.phase
         try:
-            holding = Holding(taken, self.alias, self.settings)
+            holding = Holding(taken, self.alias, self.task.settings)
             holding.renew()
-            walk.phase = taken.run.phase
-            walk.target = self.control.target * (_PATIENT if walk.phase in self.job.unlocked else 1)
-            whole = walk.through(holding, self.job.batch(taken.run.phase))
+            walk.phase = phase
+            walk.target = self.control.target * (_PATIENT if phase in self.task.unlocked else 1)
+            whole = walk.through(holding, partial(self.task.batch, phase))
             if whole:
                 ranges.fold(taken, self.alias)
         except LeaseLost as lost:
             self.control.notice(str(lost))
         finally:
             if not whole:
-                self._release(taken)
-
-    def _release(self, taken: Range) -> None:
-        with contextlib.suppress(Error):
-            ranges.release(taken, self.alias)
+                with contextlib.suppress(Error):
+                    ranges.release(taken, self.alias)

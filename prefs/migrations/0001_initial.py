@@ -54,7 +54,6 @@ def lease() -> list[tuple[str, Any]]:
         ("id", key()),
         ("cursor", models.TextField(null=True)),
         *((name, models.BigIntegerField(default=0)) for name in counters),
-        ("token", models.BigIntegerField(default=1)),
         ("holder", models.TextField()),
         ("lease_until", models.DateTimeField(null=True)),
     ]
@@ -248,6 +247,7 @@ class Migration(migrations.Migration):
             fields=[
                 *lease(),
                 ("upto", models.TextField()),
+                ("token", models.BigIntegerField(default=1)),
                 ("run", models.ForeignKey("prefs.run", models.CASCADE, related_name="ranges")),
             ],
             options={"db_table": "prefs_range"},

@@ -7,11 +7,7 @@ from django.db.models import Q
 
 
 class Lease(models.Model):
-    """A piece of background work in one hand: how far it is, what it did, and until when.
-
-    The lock is a lease with a fencing token: every batch renews it under its token, in the
-    transaction of the batch, so a process that lost the lease can write nothing more.
-    """
+    """A piece of background work: how far it is, what it did, who is on it and until when."""
 
     id = models.BigAutoField(primary_key=True)
     cursor = models.TextField(null=True)
@@ -21,7 +17,6 @@ class Lease(models.Model):
     repaired = models.BigIntegerField(default=0)
     batches = models.BigIntegerField(default=0)
     retries = models.BigIntegerField(default=0)
-    token = models.BigIntegerField(default=1)
     holder = models.TextField()
     lease_until = models.DateTimeField(null=True)
 
@@ -32,8 +27,8 @@ class Lease(models.Model):
 class Run(Lease):
     """One piece of background work over all users.
 
-    Where many workers share it, its lease is not used: each worker holds a range, `cursor`
-    is how far ranges were handed out, and the counters are those of the ranges that are done.
+    Each worker holds a range: `cursor` is how far ranges were handed out, the counters are those
+    of the ranges that are done or were left, `lease_until` is when the last of them was.
     What an operator orders from a second terminal stands here, and every batch reads it.
     """
 
@@ -56,7 +51,9 @@ class Run(Lease):
         KEYS = "keys", "foreign keys"
         CATCH_UP = "catch_up", "catch-up"
         COMPARE = "compare", "compare"
+        EMPTY = "empty", "emptying the archive"
         ARCHIVE = "archive", "archive"
+        DROP = "drop", "drop of the column"
         CORRECT = "correct", "correct"
 
     kind = models.TextField(choices=Kind)
@@ -94,11 +91,14 @@ class Run(Lease):
 class Range(Lease):
     """The users after `cursor` up to `upto` in one worker's hand, or waiting for one.
 
-    It is there while it is not done; then its counters join those of its run.
+    The lock is a lease with a fencing token: every batch renews it under its token, in the
+    transaction of the batch, so a process that lost the lease can write nothing more. It is there
+    while it is not done; then its counters join those of its run.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="ranges")
     upto = models.TextField()
+    token = models.BigIntegerField(default=1)
 
     class Meta:
         db_table = "prefs_range"

@@ -9,35 +9,21 @@ from prefs.sql.names import qualified
 _RUN, _RANGE = qualified("prefs_run"), qualified("prefs_range")
 _COUNTERS = ("users", "copied", "differing", "repaired", "batches", "retries")
 _JOINED = ", ".join(f"{name} = r.{name} + h.{name}" for name in _COUNTERS)
-# What an operator orders, and what the run has done so far in all hands.
-_ORDERS = "{run}.paused, {run}.stopping, {run}.max_rate, {run}.target_ms"
-
-
-def _added(row: str) -> str:
-    return ", ".join(f"{name} = {row}.{name} + %({name})s" for name in _COUNTERS)
+_ADDED = ", ".join(f"{name} = h.{name} + %({name})s" for name in _COUNTERS)
 
 
 @cache
-def advance_run() -> str:
-    """Add a batch to a run that is in one hand, under its token; no row where it was lost.
+def advance() -> str:
+    """Add a batch to a range under its token; no row where it was lost: done, or abandoned.
 
     (paused, stopping, max_rate, target_ms, workers, users, differing). A `cursor` of NULL
     leaves it where it is: so a lease is renewed without a batch.
     """
-    return f"""UPDATE {_RUN} h SET {_added("h")}, cursor = coalesce(%(cursor)s, h.cursor),
-      lease_until = clock_timestamp() + %(lease)s
-    WHERE h.id = %(id)s AND h.token = %(token)s AND h.status = 'running'
-    RETURNING {_ORDERS.format(run="h")}, 1, h.users, h.differing"""
-
-
-@cache
-def advance_range() -> str:
-    """The same for a range. A range that is not there was done, or its run was abandoned."""
     others = f"FROM {_RANGE} o WHERE o.run_id = r.id AND o.id <> h.id"
-    return f"""UPDATE {_RANGE} h SET {_added("h")}, cursor = coalesce(%(cursor)s, h.cursor),
+    return f"""UPDATE {_RANGE} h SET {_ADDED}, cursor = coalesce(%(cursor)s, h.cursor),
       lease_until = clock_timestamp() + %(lease)s
     FROM {_RUN} r WHERE h.id = %(id)s AND h.token = %(token)s AND r.id = h.run_id
-    RETURNING {_ORDERS.format(run="r")},
+    RETURNING r.paused, r.stopping, r.max_rate, r.target_ms,
       1 + (SELECT count(*) {others} AND o.lease_until > clock_timestamp()),
       h.users + r.users + (SELECT coalesce(sum(o.users), 0)::bigint {others}),
       h.differing + r.differing + (SELECT coalesce(sum(o.differing), 0)::bigint {others})"""

@@ -12,7 +12,7 @@ from prefs.engine import ranges
 from prefs.models import Range, Run
 from tests.support import scratch
 from tests.support.forked import Process
-from tests.support.steps import ALIAS, SOON, differences, until, value
+from tests.support.steps import ALIAS, differences, until, value
 
 # Ten batches a second.
 SLOW = ("--batch-size", "5", "--max-rate", "50")
@@ -58,7 +58,7 @@ def at_work() -> int:
 
 def cut_up(users: int) -> None:
     """A copy whose users were handed out, so many in a range, to workers that have gone."""
-    run = ranges.join(Run.Kind.BACKFILL, Run.Phase.COPY, ALIAS, SOON, since=None)
+    run = ranges.join(Run.Kind.BACKFILL, Run.Phase.COPY, ALIAS, since=None)
     ids = get_user_model()._default_manager.order_by("pk").values_list("pk", flat=True)
     cursor = None
     for upto in dict.fromkeys(map(str, [*ids[users - 1 :: users], ids.last()])):

@@ -208,7 +208,7 @@ def corrections() -> QuerySet[Run]:
 
 
 def some_are_corrected() -> bool:
-    return corrections().filter(repaired__gt=0).exists()
+    return corrections().filter(ranges__repaired__gt=0).exists()
 
 
 def half_corrected() -> int:
@@ -239,8 +239,8 @@ def test_killed_it_leaves_each_user_whole_and_a_second_start_finishes(site: str)
         process.communicate(timeout=10)
     done = half_corrected()
     first = corrections().get()
-    assert (first.status, first.repaired) == ("running", done)
-    until(lambda: value("SELECT max(lease_until) < clock_timestamp() FROM prefs_run"))
+    assert (first.status, first.so_far("repaired")) == ("running", done)
+    until(lambda: value("SELECT max(lease_until) < clock_timestamp() FROM prefs_range"))
     assert run(*CORRECT, "--json").json == {"corrected": 40 - done, "skipped": 0}
     assert document_texts() == ['{"compact_mode": true}'] * 40
     assert differences() == []

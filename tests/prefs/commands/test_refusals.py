@@ -147,7 +147,7 @@ def test_a_wrong_setting_is_named_with_its_value(site: str, wrong: dict[str, obj
 
 
 def test_an_error_that_nobody_foresaw_is_still_one_json_object(site: str) -> None:
-    rows("ALTER TABLE prefs_run RENAME COLUMN token TO elsewhere")
+    rows("ALTER TABLE prefs_run RENAME COLUMN retries TO elsewhere")
     outcome = scratch.manage(scratch.environment(site), "verify_prefs", "--json")
     assert outcome.returncode == 1
     assert outcome.stdout.count("\n") == 1

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Any
 
 import pytest
-from django.db.models import F
+from django.db import connection
 
 from prefs.ddl import LockNotObtained
-from prefs.engine.archive import NoArchive, check, recorded
+from prefs.engine import archive as archive_
+from prefs.engine import archiving, ranges
+from prefs.engine.archive import Archive, NoArchive, check, recorded
 from prefs.engine.archiving import ArchiveInterrupted, ArchiveStale
 from prefs.engine.batches import Control, Progress
+from prefs.engine.flips import StateMoved
 from prefs.engine.gates import GateRefused
 from prefs.engine.leases import LeaseLost
 from prefs.engine.states import State
-from prefs.models import AuditEntry, Run, Transition, UserPreferences
+from prefs.models import AuditEntry, Range, Run, Transition, UserPreferences
 from prefs.sql import archive
+from prefs.sql.asking import execute
 from tests.support import scratch
 from tests.support.columns import VARIED
 from tests.support.steps import (
@@ -29,11 +34,14 @@ from tests.support.steps import (
     add_users,
     document_texts,
     go,
+    in_thread,
     many_users,
     patient,
     rows,
     state,
+    stops_after,
     take,
+    until,
     value,
     verify_all,
 )
@@ -86,7 +94,7 @@ def test_every_blob_is_archived_byte_for_byte_and_the_drop_vouches_for_it(site: 
     [run] = Run.objects.filter(kind=Run.Kind.ARCHIVE)
     expected = {"run": run.pk, "users": len(VARIED), "checksum": checksum, "bytes": size}
     assert figures == {**expected, "made_at": figures["made_at"]}
-    assert (run.status, run.copied, run.lease_until) == ("done", len(VARIED), None)
+    assert (run.status, run.copied, Range.objects.count()) == ("done", len(VARIED), 0)
     assert AuditEntry.objects.get(event="archive").figures == figures
     assert is_right()
 
@@ -105,7 +113,7 @@ def test_an_interrupted_archive_drops_nothing_and_resumes_where_it_was(site: str
     add_users(*VARIED)
     go(State.MIRROR_OFF)
     with pytest.raises(ArchiveInterrupted, match=r"interrupted after 3 users; nothing was dropped"):
-        take(State.DROPPED, SOON, stopping_after(3))
+        take(State.DROPPED, SOON, stops_after(3))
     assert (state(), runs()) == (State.MIRROR_OFF, [("interrupted", 3)])
     kept = rows("SELECT xmin::text FROM prefs_archive ORDER BY user_id")
     take(State.DROPPED)
@@ -150,7 +158,7 @@ def test_after_a_rollback_in_between_it_begins_anew(site: str) -> None:
     user, _ = add_users({"theme": "dark"}, {"theme": "light"})
     go(State.MIRROR_OFF)
     with pytest.raises(ArchiveInterrupted):
-        take(State.DROPPED, SOON, stopping_after(1))
+        take(State.DROPPED, SOON, stops_after(1))
     go(State.READ_CUTOVER)
     UserPreferences.objects.merge(user, {"compact_mode": True})
     go(State.MIRROR_OFF)
@@ -190,7 +198,8 @@ def test_a_process_that_lost_its_lease_drops_nothing(site: str) -> None:
     go(State.MIRROR_OFF)
 
     def taken_over() -> None:
-        Run.objects.filter(kind=Run.Kind.ARCHIVE).update(token=F("token") + 1)
+        Range.objects.all().delete()
+        Run.objects.filter(kind=Run.Kind.ARCHIVE).update(status=Run.Status.ABANDONED)
 
     with pytest.raises(LeaseLost):
         take(State.DROPPED, SOON, once(Run.Phase.CATCH_UP, taken_over))
@@ -206,11 +215,11 @@ def test_a_process_that_lost_its_lease_empties_no_archive(site: str) -> None:
         reader.execute("SELECT FROM prefs_archive")
 
         class TakenOver(FakeClock):
-            """While it waits to empty the archive, another process has the run and copies."""
+            """While it waits to empty the archive, another process begins anew and copies."""
 
             def sleep(self, seconds: float) -> None:
                 super().sleep(seconds)
-                Run.objects.filter(kind=Run.Kind.ARCHIVE).update(token=F("token") + 1)
+                Run.objects.filter(kind=Run.Kind.ARCHIVE).update(status=Run.Status.ABANDONED)
                 rows("INSERT INTO prefs_archive SELECT id, preferences, 0 FROM accounts_user")
                 reader.execute("COMMIT")
 
@@ -218,6 +227,85 @@ def test_a_process_that_lost_its_lease_empties_no_archive(site: str) -> None:
             take(State.DROPPED, SOON, Control(clock=TakenOver()))
     assert archived() == ['{"theme": "dark"}']
     assert state() is State.MIRROR_OFF
+
+
+def test_what_another_process_has_copied_by_then_is_not_emptied(site: str) -> None:
+    add_users({"theme": "dark"}, {"theme": "light"})
+    go(State.MIRROR_OFF)
+    with scratch.connect(site) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT FROM prefs_archive")
+
+        class Overtaken(FakeClock):
+            """While it waits to empty the archive, another process has, and copies one user."""
+
+            def sleep(self, seconds: float) -> None:
+                super().sleep(seconds)
+                run = Run.objects.get(kind=Run.Kind.ARCHIVE)
+                if run.phase == Run.Phase.EMPTY:
+                    ranges.enter_phase(run, Run.Phase.ARCHIVE, ALIAS)
+                    upto = value("SELECT min(id) FROM accounts_user")
+                    execute(connection, archive.add_missing(), {"after": None, "upto": upto})
+                    kept.extend(rows("SELECT user_id, xmin::text FROM prefs_archive"))
+                    reader.execute("COMMIT")
+
+        kept: list[tuple[Any, ...]] = []
+        take(State.DROPPED, SOON, Control(clock=Overtaken()))
+    assert len(kept) == 1
+    assert rows("SELECT user_id, xmin::text FROM prefs_archive ORDER BY user_id")[:1] == kept
+    assert (state(), archived()) == (State.DROPPED, ['{"theme": "dark"}', '{"theme": "light"}'])
+    assert is_right()
+
+
+def test_two_processes_share_an_archive_and_one_of_them_drops(
+    site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "USERS", 3)
+    add_users(*VARIED)
+    go(State.MIRROR_OFF)
+    others: list[Future[Any]] = []
+
+    def start_another() -> None:
+        others.append(in_thread(lambda: take(State.DROPPED, SOON, Control(batch_size=1))))
+        until(lambda: Range.objects.count() == 2)
+
+    control = replace(once(Run.Phase.ARCHIVE, start_another), batch_size=1)
+    errors = [caught(lambda: take(State.DROPPED, SOON, control)), others[0].exception(20)]
+    assert all(error is None or isinstance(error, StateMoved) for error in errors)
+    assert (state(), runs()) == (State.DROPPED, [("done", len(VARIED))])
+    assert AuditEntry.objects.filter(event="archive").count() == 1
+    assert is_right()
+
+
+def caught(work: Callable[[], object]) -> Exception | None:
+    try:
+        work()
+    except StateMoved as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("moved", ["begun again", "ended"])
+def test_what_was_measured_is_dropped_only_while_nobody_adds_to_it(
+    site: str, monkeypatch: pytest.MonkeyPatch, moved: str
+) -> None:
+    add_users({"theme": "dark"})
+    go(State.MIRROR_OFF)
+    ours = archive_.measure
+
+    def measure(alias: str, run: Run) -> Archive:
+        made = ours(alias, run)
+        if moved == "begun again":
+            ranges.enter_phase(run, Run.Phase.CATCH_UP, alias)
+        else:
+            Run.objects.filter(pk=run.pk).update(status=Run.Status.ABANDONED)
+        return made
+
+    monkeypatch.setattr(archiving, "measure", measure)
+    with pytest.raises(LeaseLost):
+        take(State.DROPPED)
+    assert state() is State.MIRROR_OFF
+    assert not AuditEntry.objects.filter(event="archive").exists()
 
 
 def test_users_who_come_and_go_meanwhile_leave_the_sums_right(site: str) -> None:

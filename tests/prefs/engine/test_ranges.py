@@ -15,9 +15,9 @@ from prefs.engine import ranges
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import ColumnGone, Control, Progress, UserRefused, Walk
 from prefs.engine.leases import Holding, LeaseLost, RunHeld, Tally
-from prefs.engine.ranges import Job
 from prefs.engine.repair import Direction
 from prefs.engine.states import State
+from prefs.engine.tasks import Task
 from prefs.engine.verification import verify
 from prefs.models import Range, Run
 from tests.support import steps
@@ -37,7 +37,7 @@ from tests.support.steps import (
 
 SHORT = replace(SOON, lease=timedelta(0))
 FORWARD = Direction.FORWARD
-NOTHING = Job(batch=lambda _: lambda *place: Tally(), next_phase=lambda _: None, total=0)
+NOTHING = Task(ALIAS, SOON, Control())
 
 
 @pytest.fixture(autouse=True)
@@ -48,12 +48,12 @@ def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def begun() -> Run:
     """A run of the copy, with nobody on it yet."""
-    return ranges.join(Run.Kind.BACKFILL, Run.Phase.COPY, ALIAS, SOON, since=None)
+    return ranges.join(Run.Kind.BACKFILL, Run.Phase.COPY, ALIAS, since=None)
 
 
 def claimed(run: Run, name: str = "somebody", settings: Any = SOON) -> Range:
     """The next range of a run."""
-    taken = ranges.claim(run, name, NOTHING, ALIAS, settings)
+    taken = ranges.claim(run, name, replace(NOTHING, settings=settings))
     assert taken is not None
     return taken
 
@@ -71,7 +71,7 @@ def test_ranges_are_even_by_rows_whatever_holes_the_keys_have(site: str) -> None
     rows("UPDATE accounts_user SET id = id * id * id + 1000000")
     run = begun()
     bounds = [claimed(run) for _ in range(5)]
-    assert ranges.claim(run, "somebody", NOTHING, ALIAS, SOON) is None
+    assert ranges.claim(run, "somebody", NOTHING) is None
     ends = [None, *(str(key) for key in keys()[6::7]), str(keys()[-1])]
     assert [(each.cursor, each.upto) for each in bounds] == list(pairwise(ends))
 
@@ -84,7 +84,7 @@ def test_no_user_is_in_two_ranges_however_many_claim_at_once(site: str) -> None:
     def claim_all() -> list[tuple[str | None, str]]:
         start.wait(10)
         mine = []
-        while (taken := ranges.claim(run, "somebody", NOTHING, ALIAS, SOON)) is not None:
+        while (taken := ranges.claim(run, "somebody", NOTHING)) is not None:
             mine.append((taken.cursor, taken.upto))
         return mine
 
@@ -148,7 +148,7 @@ def test_a_restart_is_refused_while_a_worker_is_on_the_run(site: str) -> None:
 def test_the_other_direction_is_refused_while_a_worker_is_on_the_run(site: str) -> None:
     many_users(20)
     steps.go(State.READ_CUTOVER)
-    run = ranges.join(Run.Kind.BACKFILL, Run.Phase.CATCH_UP, ALIAS, SOON, since=None)
+    run = ranges.join(Run.Kind.BACKFILL, Run.Phase.CATCH_UP, ALIAS, since=None)
     claimed(run)
     with pytest.raises(RunHeld, match="backfill run"):
         backfill(ALIAS, Direction.REVERSE, SOON, Control())
@@ -260,7 +260,7 @@ def test_who_holds_a_range_of_an_abandoned_run_ends(site: str) -> None:
     old = claimed(run, settings=SHORT)
     backfill(ALIAS, FORWARD, SOON, Control(), restart=True)
     with pytest.raises(LeaseLost):
-        ranges.claim(run, "somebody", NOTHING, ALIAS, SOON)
+        ranges.claim(run, "somebody", NOTHING)
     with pytest.raises(LeaseLost):
         ranges.fold(old, ALIAS)
 

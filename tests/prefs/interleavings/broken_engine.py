@@ -177,7 +177,7 @@ def a_cursor_committed_apart_from_its_rows() -> Iterator[None]:
     """A batch commits where it is, and then its rows."""
 
     def one_batch(walk: Walk, holding: Holding, batch: Batch, size: int) -> int:
-        after, last = to_key(holding.row.cursor), to_key(holding.upto)
+        after, last = to_key(holding.row.cursor), to_key(holding.row.upto)
         with connections[walk.alias].cursor() as cursor:
             cursor.execute(copying.chunk_end(), {"after": after, "last": last, "size": size})
             upto, users = cursor.fetchone()

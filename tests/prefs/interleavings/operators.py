@@ -16,6 +16,7 @@ from prefs.engine.repair import Direction
 from prefs.engine.sight import UsersHidden
 from prefs.engine.states import State, current_state, edge
 from prefs.engine.verification import verify
+from prefs.models import Run
 from tests.prefs.interleavings.parts import Did, Part
 from tests.prefs.interleavings.play import DrainClock, each_statement, pause
 from tests.support import roles
@@ -49,10 +50,16 @@ def flip_and_drain(target: State) -> None:
     drain()
 
 
+def _batch(phase: Run.Phase, cursor: Any, direction: Direction) -> None:
+    """A batch of a backfill, over everybody."""
+    task = backfill._Backfill(ALIAS, SOON, Control(), direction)
+    task.batch(phase, cursor, _EVERYBODY["after"], _EVERYBODY["upto"])
+
+
 def catch_up(direction: Direction) -> None:
     """One batch of a catch-up, over everybody."""
     with transaction.atomic(), connection.cursor() as cursor, each_statement():
-        backfill._catch_up(cursor, _EVERYBODY["after"], _EVERYBODY["upto"], direction)
+        _batch(Run.Phase.CATCH_UP, cursor, direction)
 
 
 def _whole_way(mirrored: State, direction: Direction, primary: State) -> Callable[[Did], None]:
@@ -116,7 +123,7 @@ def _copy(did: Did) -> None:
 
 def _copy_once() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        backfill._copy(cursor, _EVERYBODY["after"], _EVERYBODY["upto"])
+        _batch(Run.Phase.COPY, cursor, Direction.FORWARD)
         pause()
 
 

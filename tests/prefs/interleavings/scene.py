@@ -77,9 +77,9 @@ class Scene:
         if self.state is not State.READ_CUTOVER or self.mirror is not Mirror.EQUAL:
             return ""
         return f"""INSERT INTO prefs_run (kind, status, phase, users, copied, differing, repaired,
-            batches, retries, token, holder, error, paused, stopping, figures, started_at,
+            batches, retries, holder, error, paused, stopping, figures, started_at,
             phase_began_at, finished_at)
-          SELECT 'verification', 'done', 'compare', {len(START)}, 0, 0, 0, 1, 0, 1, '', '',
+          SELECT 'verification', 'done', 'compare', {len(START)}, 0, 0, 0, 1, 0, '', '',
             false, false, '{{}}', t, t, t
           FROM clock_timestamp() t;"""
 
