@@ -7,7 +7,6 @@ mark that is left behind says nothing about the next statement, so there is none
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 
 from prefs.mapping import BLOB_COLUMN
@@ -44,6 +43,7 @@ TEST_DATABASE = "prefs_test_database"
 TURNING = "prefs.turning"
 
 
+@cache
 def functions() -> dict[str, StoredFunction]:
     """Every trigger function, by name.
 
@@ -52,10 +52,20 @@ def functions() -> dict[str, StoredFunction]:
     name; on another table than their own, and where row security would hide a row from their
     owner, they fail.
     """
-    return {name: _function(name, body(), tables()) for name, (body, tables) in _BODIES.items()}
+    n, archive = names(), qualified(ARCHIVE_TABLE)
+    made = (
+        _function(CAPTURE, _capture(), n.users),
+        _function(GUARD_ROWS, _guard_rows(), n.user_table, n.notification_table),
+        _function(GUARD_SWITCH, _guard_switch(), n.switches),
+        _function(APPEND_ONLY, _append_only(), qualified(AUDIT_TABLE)),
+        _function(GUARD_ARCHIVE, _guard_archive(), archive),
+        _function(DEPARTURE, _departure(), archive),
+    )
+    return {function.name: function for function in made}
 
 
-def _function(name: str, body: str, tables: tuple[str, ...]) -> StoredFunction:
+def _function(name: str, body: str, *tables: str) -> StoredFunction:
+    """A function that stands on these tables."""
     ours = ", ".join(f"{literal(table)}::regclass" for table in tables)
     refusal = f"""BEGIN
   IF tg_relid NOT IN ({ours}) THEN
@@ -72,20 +82,6 @@ def _function(name: str, body: str, tables: tuple[str, ...]) -> StoredFunction:
     )
 
 
-_READ_SWITCHES = f"""  SELECT {{dual_write}}, {{read_tables}} INTO dual_write, read_tables;
-  IF dual_write IS NULL OR read_tables IS NULL THEN
-    RAISE EXCEPTION 'a waffle switch of the preferences migration is missing (% or %)',
-      {literal(DUAL_WRITE)}, {literal(READ_TABLES)}
-      USING ERRCODE = 'object_not_in_prerequisite_state',
-      HINT = 'Run manage.py status_prefs: it prints the command that puts the row back.';
-  END IF;"""
-
-
-def _read_switches() -> str:
-    return _READ_SWITCHES.format(dual_write=switch(DUAL_WRITE), read_tables=switch(READ_TABLES))
-
-
-@cache
 def _capture() -> str:
     """Mirror one row's blob, or refuse it where the tables alone are written.
 
@@ -119,7 +115,13 @@ BEGIN
       upper(current_setting('transaction_isolation')) USING ERRCODE = 'feature_not_supported',
       HINT = 'Write users and their preferences in a transaction at READ COMMITTED.';
   END IF;
-{_read_switches()}
+  SELECT {switch(DUAL_WRITE)}, {switch(READ_TABLES)} INTO dual_write, read_tables;
+  IF dual_write IS NULL OR read_tables IS NULL THEN
+    RAISE EXCEPTION 'a waffle switch of the preferences migration is missing (% or %)',
+      {literal(DUAL_WRITE)}, {literal(READ_TABLES)}
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = 'Run manage.py status_prefs: it prints the command that puts the row back.';
+  END IF;
   IF NOT dual_write AND NOT read_tables THEN
     RETURN NULL;
   END IF;
@@ -164,7 +166,6 @@ BEGIN
 END"""
 
 
-@cache
 def _guard_rows() -> str:
     """Refuse a statement on a typed table, while the blob mirrors it.
 
@@ -199,7 +200,6 @@ _EMPTIED_BY_TESTS = f"""tg_op = 'TRUNCATE' AND EXISTS (SELECT FROM pg_catalog.pg
     WHERE t.relname = {literal(TEST_DATABASE)} AND t.relpersistence = 'p' AND g.oid = tg_relid)"""
 
 
-@cache
 def _guard_switch() -> str:
     """Refuse to turn, delete or truncate the switches but in a flip's own transaction.
 
@@ -243,7 +243,6 @@ BEGIN
 END"""
 
 
-@cache
 def _append_only() -> str:
     """Refuse to change what was recorded."""
     return f"""BEGIN
@@ -255,7 +254,6 @@ def _append_only() -> str:
 END"""
 
 
-@cache
 def _guard_archive() -> str:
     """Refuse to change an archived blob, or to delete one whose user stays.
 
@@ -277,25 +275,9 @@ def _guard_archive() -> str:
 END"""
 
 
-@cache
 def _departure() -> str:
     """Keep the digest of a row that goes with its user, and nothing that tells whose it was."""
     return f"""BEGIN
   INSERT INTO {qualified(DEPARTURE_TABLE)} (digest) VALUES (old.digest);
   RETURN NULL;
 END"""
-
-
-def _archive() -> tuple[str, ...]:
-    return (qualified(ARCHIVE_TABLE),)
-
-
-# What each does, and the tables on which it stands.
-_BODIES: dict[str, tuple[Callable[[], str], Callable[[], tuple[str, ...]]]] = {
-    CAPTURE: (_capture, lambda: (names().users,)),
-    GUARD_ROWS: (_guard_rows, lambda: (names().user_table, names().notification_table)),
-    GUARD_SWITCH: (_guard_switch, lambda: (names().switches,)),
-    APPEND_ONLY: (_append_only, lambda: (qualified(AUDIT_TABLE),)),
-    GUARD_ARCHIVE: (_guard_archive, _archive),
-    DEPARTURE: (_departure, _archive),
-}

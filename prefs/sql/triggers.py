@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql.expressions import same
 from prefs.sql.names import ARCHIVE_TABLE, AUDIT_TABLE, names, qualified, quote
 from prefs.sql.trigger_functions import (
@@ -25,13 +24,16 @@ from prefs.sql.trigger_functions import (
 from prefs.sql.writes import is_not_marked
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Trigger:
-    """One trigger: where it stands, when it fires, and what it calls."""
+    """One trigger: its name, the table on which it stands, when it fires, and what it calls."""
 
     name: str
     table: str
-    when: str
+    events: str
+    """Before or after what."""
+    each: str
+    """For each row or statement, and in which case."""
     function: str
 
     @property
@@ -43,36 +45,23 @@ class Trigger:
     def create(self) -> str:
         """The statement that makes it, or makes it anew and enabled."""
         return (
-            f"CREATE OR REPLACE TRIGGER {quote(self.name)} {self._text(self.table)}"
-            f" EXECUTE FUNCTION {qualified(self.function)}()"
+            f"CREATE OR REPLACE TRIGGER {quote(self.name)} {self.events} ON {self.table}"
+            f" FOR EACH {self.each} EXECUTE FUNCTION {qualified(self.function)}()"
         )
 
     @property
     def drop(self) -> str:
         return f"DROP TRIGGER IF EXISTS {quote(self.name)} ON {self.table}"
 
-    def _text(self, table: str) -> str:
-        return self.when.format(table=table)
-
 
 def capture_triggers() -> tuple[Trigger, ...]:
     """Those on the users table: they go with the column, and come back with it."""
     n = names()
     old, new = (f"{row}.{n.key}, {row}.{n.blob}" for row in ("old", "new"))
-    changed = f"NOT {same(old, new)}"
+    changed = f"ROW WHEN (NOT {same(old, new)})"
     return (
-        Trigger(
-            name="prefs_capture_insert",
-            table=n.users,
-            when="AFTER INSERT ON {table} FOR EACH ROW",
-            function=CAPTURE,
-        ),
-        Trigger(
-            name="prefs_capture_update",
-            table=n.users,
-            when=f"AFTER UPDATE ON {{table}} FOR EACH ROW WHEN ({changed})",
-            function=CAPTURE,
-        ),
+        Trigger("prefs_capture_insert", n.users, "AFTER INSERT", "ROW", CAPTURE),
+        Trigger("prefs_capture_update", n.users, "AFTER UPDATE", changed, CAPTURE),
     )
 
 
@@ -81,52 +70,24 @@ def guard_triggers() -> tuple[Trigger, ...]:
 
     On the typed tables a statement of ours calls no function: every merge would pay for two.
     """
-    n = names()
-    found = []
-    for table in (USER_TABLE, NOTIFICATION_TABLE):
-        for name, events in (
-            ("added", "INSERT OR TRUNCATE ON {table} FOR EACH STATEMENT"),
-            ("changed", "DELETE OR UPDATE ON {table} FOR EACH ROW"),
-        ):
-            found.append(
-                Trigger(
-                    name=f"prefs_guard_{name}",
-                    table=qualified(table),
-                    when=f"AFTER {events} WHEN ({is_not_marked()})",
-                    function=GUARD_ROWS,
-                )
-            )
-    for table, guard in ((n.switches, GUARD_SWITCH), (qualified(AUDIT_TABLE), APPEND_ONLY)):
-        events = "INSERT OR DELETE OR UPDATE" if guard == GUARD_SWITCH else "DELETE OR UPDATE"
+    found, others = [], f"WHEN ({is_not_marked()})"
+    added, changed = "AFTER INSERT OR TRUNCATE", "AFTER DELETE OR UPDATE"
+    for table in (names().user_table, names().notification_table):
         found += [
-            Trigger(
-                name=guard,
-                table=table,
-                when=f"BEFORE {events} ON {{table}} FOR EACH ROW",
-                function=guard,
-            ),
-            Trigger(
-                name="prefs_no_truncate",
-                table=table,
-                when="BEFORE TRUNCATE ON {table} FOR EACH STATEMENT",
-                function=guard,
-            ),
+            Trigger("prefs_guard_added", table, added, f"STATEMENT {others}", GUARD_ROWS),
+            Trigger("prefs_guard_changed", table, changed, f"ROW {others}", GUARD_ROWS),
         ]
-    return (*found, *_archive_triggers())
-
-
-def _archive_triggers() -> tuple[Trigger, ...]:
+    for table, guard, rows in (
+        (names().switches, GUARD_SWITCH, "BEFORE INSERT OR DELETE OR UPDATE"),
+        (qualified(AUDIT_TABLE), APPEND_ONLY, "BEFORE DELETE OR UPDATE"),
+    ):
+        found += [
+            Trigger(guard, table, rows, "ROW", guard),
+            Trigger("prefs_no_truncate", table, "BEFORE TRUNCATE", "STATEMENT", guard),
+        ]
+    archive = qualified(ARCHIVE_TABLE)
     return (
-        Trigger(
-            name=GUARD_ARCHIVE,
-            table=qualified(ARCHIVE_TABLE),
-            when="BEFORE DELETE OR UPDATE ON {table} FOR EACH ROW",
-            function=GUARD_ARCHIVE,
-        ),
-        Trigger(
-            name=DEPARTURE,
-            table=qualified(ARCHIVE_TABLE),
-            when="AFTER DELETE ON {table} FOR EACH ROW",
-            function=DEPARTURE,
-        ),
+        *found,
+        Trigger(GUARD_ARCHIVE, archive, "BEFORE DELETE OR UPDATE", "ROW", GUARD_ARCHIVE),
+        Trigger(DEPARTURE, archive, "AFTER DELETE", "ROW", DEPARTURE),
     )
