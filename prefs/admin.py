@@ -77,17 +77,11 @@ class AuditEntryAdmin(AuditAdmin):
     list_filter = ("event",)
     ordering = ("-id",)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Entries are added by what they tell of."""
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Entries are added by what they tell of; none is changed or removed."""
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """No entry is changed."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """No entry is removed."""
-        return False
+    has_change_permission = has_delete_permission = has_add_permission
 
 
 if admin.site.is_registered(Switch):

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from django.db import connections
 
 from prefs.sql import catalog
+from prefs.sql.asking import rows
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Blocker:
     """A transaction that is waited for: a session's, or a prepared one."""
 
@@ -30,7 +31,7 @@ class Blocker:
 
 def described(alias: str, transactions: Collection[str]) -> list[Blocker]:
     """What those virtual transactions are doing, as far as they are there still."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(catalog.describe_writers(), {"writers": sorted(transactions)})
-        fields = ("pid", "name", "state", "seconds", "statement")
-        return [Blocker(**dict(zip(fields, row, strict=True))) for row in cursor.fetchall()]
+    waited_for = {"writers": sorted(transactions)}
+    return [
+        Blocker(*row) for row in rows(connections[alias], catalog.describe_writers(), waited_for)
+    ]

@@ -24,6 +24,7 @@ from prefs.blockers import Blocker, described
 from prefs.clock import Clock
 from prefs.errors import PrefsError
 from prefs.sql import catalog
+from prefs.sql.asking import execute, rows
 from prefs.sql.names import names
 from prefs.sql.places import placed
 
@@ -63,11 +64,8 @@ class Wanted:
         """The transactions that are in its way now."""
         connection = connections[alias]
         tables = [placed(table, connection) for table in self.tables or (names().users,)]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                catalog.holders(against_readers=self.against_readers), {"tables": tables}
-            )
-            return {row[0] for row in cursor.fetchall()}
+        holders = catalog.holders(against_readers=self.against_readers)
+        return {name for (name,) in rows(connection, holders, {"tables": tables})}
 
 
 class LockNotObtained(PrefsError):
@@ -178,10 +176,9 @@ def locked(
         try:
             with transaction.atomic(using=alias, durable=True):
                 first()
-                with connection.cursor() as cursor:
-                    cursor.execute(timeout_statement(tried.length))
-                    # It waits no longer than that; what it does then, it does to the end.
-                    cursor.execute("SET LOCAL statement_timeout = 0")
+                execute(connection, timeout_statement(tried.length))
+                # It waits no longer than that; what it does then, it does to the end.
+                execute(connection, "SET LOCAL statement_timeout = 0")
                 return work()
         except OperationalError as error:
             if sqlstate(error) != LOCK_NOT_AVAILABLE:

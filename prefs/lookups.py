@@ -6,6 +6,7 @@ with them; only their SQL is another, where the path is a mapped leaf or leads o
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.db.models.expressions import Col, Expression
@@ -27,19 +28,8 @@ class DocumentColumn(Col):
         return _key(name, super().get_transform(name))
 
 
-class KeyFactory:
-    """Makes the transform of a key, in the place of a class."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-
-    def __call__(self, *arguments: Any, **options: Any) -> DocumentKey:
-        """The transform of what it is applied to."""
-        return DocumentKey(self.key, *arguments, **options)
-
-
 def _key(name: str, found: Any) -> Any:
-    return KeyFactory(name) if isinstance(found, KeyTransformFactory) else found
+    return partial(DocumentKey, name) if isinstance(found, KeyTransformFactory) else found
 
 
 class ArmDocument(Expression):
@@ -57,24 +47,20 @@ class DocumentKey(KeyTransform):
         """A transform that is registered by this name, else that of the further key."""
         return _key(name, super().get_transform(name))
 
-    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+    def as_postgresql(self, compiler: Any, connection: Any) -> Sql:
         """Of a column or of the residue where one of them has it, else of the document."""
         found = _found(self, compiler, connection)
-        if found is None:
-            sql, parameters = super().as_postgresql(compiler, connection)
-            return sql, tuple(parameters)
-        return found
+        return super().as_postgresql(compiler, connection) if found is None else found
 
 
 class DocumentKeyText(KeyTextTransform):
     """The text of the value at a path of a document."""
 
-    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+    def as_postgresql(self, compiler: Any, connection: Any) -> Sql:
         """The text of what `DocumentKey` gives."""
         found = _found(self, compiler, connection)
         if found is None:
-            sql, parameters = super().as_postgresql(compiler, connection)
-            return sql, tuple(parameters)
+            return super().as_postgresql(compiler, connection)
         return f"({found[0]} #>> '{{}}')", found[1]
 
 

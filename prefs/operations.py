@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 from django.db import connections
 from django.db.migrations import Migration, operations
@@ -20,6 +19,8 @@ from django.db.migrations.state import ProjectState
 
 from prefs.fields import PreferencesField
 from prefs.mapping import BLOB_COLUMN
+from prefs.sql.asking import rows
+from prefs.sql.catalog import has_column
 from prefs.users import HasPreferences
 
 
@@ -102,13 +103,8 @@ def refuse_to_touch_the_field(plan: Iterable[tuple[Migration, bool]], using: str
 
 
 def _has_column(using: str) -> bool:
-    connection = connections[using]
-    table = get_user_model()._meta.db_table
-    with connection.cursor() as cursor:
-        if table not in connection.introspection.table_names(cursor):
-            return False
-        columns = connection.introspection.get_table_description(cursor, table)
-    return BLOB_COLUMN in {column.name for column in columns}
+    [(found,)] = rows(connections[using], f"SELECT {has_column()}")
+    return bool(found)
 
 
 def _flat(found: Iterable[Operation]) -> Iterator[Operation]:

@@ -12,14 +12,6 @@ from prefs.sql.keys import add_key, drop_key, validate_key
 from prefs.sql.names import ARCHIVE_TABLE
 
 
-def _add(table: str) -> LockedSQL:
-    return LockedSQL(sql=add_key(table), reverse_sql=drop_key(table))
-
-
-def _validate(table: str) -> LockedSQL:
-    return LockedSQL(sql=validate_key(table), reverse_sql=LockedSQL.noop)
-
-
 class Migration(migrations.Migration):
     atomic = False
 
@@ -28,5 +20,8 @@ class Migration(migrations.Migration):
     operations = [
         operation
         for table in (USER_TABLE, NOTIFICATION_TABLE, ARCHIVE_TABLE)
-        for operation in (_add(table), _validate(table))
+        for operation in (
+            LockedSQL(sql=add_key(table), reverse_sql=drop_key(table)),
+            LockedSQL(sql=validate_key(table), reverse_sql=LockedSQL.noop),
+        )
     ]

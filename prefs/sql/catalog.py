@@ -16,9 +16,14 @@ from prefs.sql.triggers import capture_triggers
 @cache
 def state() -> str:
     """(dual_write, read_tables, whether the blob's column exists), in one snapshot."""
-    n = names()
-    return f"""SELECT {switch(DUAL_WRITE)}, {switch(READ_TABLES)},
-    EXISTS (SELECT FROM pg_attribute WHERE attrelid = {literal(n.users)}::regclass
+    return f"SELECT {switch(DUAL_WRITE)}, {switch(READ_TABLES)}, {has_column()}"
+
+
+@cache
+def has_column() -> str:
+    """Whether the blob's column exists, as an expression; without the users table it does not."""
+    users = literal(names().users)
+    return f"""EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass({users})
       AND attname = {literal(BLOB_COLUMN)} AND NOT attisdropped)"""
 
 

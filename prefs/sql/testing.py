@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefs.mapping import BLOB_COLUMN
 from prefs.routing import SWITCHES
+from prefs.sql.catalog import allow_turning
 from prefs.sql.expressions import literal
 from prefs.sql.names import names, qualified, quote
 from prefs.sql.trigger_functions import TEST_DATABASE, TURNING
@@ -24,7 +25,7 @@ def prepare() -> tuple[str, ...]:
         f"""CREATE OR REPLACE FUNCTION {qualified(_PUT_BACK)}() RETURNS trigger
 LANGUAGE plpgsql AS $function$
 BEGIN
-  {_allow()};
+  {allow_turning().replace("SELECT", "PERFORM", 1)};
   INSERT INTO {n.switches} SELECT * FROM {qualified(TEST_DATABASE)};
   {end_turning().replace("SELECT", "PERFORM", 1)};
   RETURN NULL;
@@ -33,10 +34,6 @@ $function$""",
         f"CREATE OR REPLACE TRIGGER {_PUT_BACK} AFTER TRUNCATE ON {n.switches}"
         f" FOR EACH STATEMENT EXECUTE FUNCTION {qualified(_PUT_BACK)}()",
     )
-
-
-def _allow() -> str:
-    return f"PERFORM set_config('{TURNING}', pg_current_xact_id()::text, true)"
 
 
 def end_turning() -> str:
@@ -52,7 +49,7 @@ def kept_switches() -> str:
 def put_back() -> tuple[str, ...]:
     """Turn the switches to what is kept: tests that were killed leave them as they were."""
     return (
-        f"SELECT set_config('{TURNING}', pg_current_xact_id()::text, true)",
+        allow_turning(),
         f"INSERT INTO {names().switches} SELECT * FROM {qualified(TEST_DATABASE)}"
         " ON CONFLICT (name) DO UPDATE SET active = excluded.active",
         end_turning(),
