@@ -14,27 +14,9 @@ from django.db import models
 
 from prefs import conf
 from prefs.fields import document_field
-from prefs.mapping import (
-    RESIDUE_COLUMN,
-    USER_TABLE,
-    Choice,
-    ClockTime,
-    Domain,
-    Flag,
-    Shape,
-    WholeNumber,
-    leaves_of,
-)
+from prefs.mapping import RESIDUE_COLUMN, USER_TABLE, leaves_of
 from prefs.querysets import PreferencesQuerySet
 from prefs.users import HasPreferences
-
-_FIELDS: dict[type[Domain], type[models.Field[Any, Any]]] = {
-    Choice: models.TextField,
-    Shape: models.TextField,
-    Flag: models.BooleanField,
-    WholeNumber: models.IntegerField,
-    ClockTime: models.TimeField,
-}
 
 
 def mapping_matches_models(
@@ -43,24 +25,21 @@ def mapping_matches_models(
     """prefs.E001: a column that only one of the mapping and the models has, or another type."""
     from prefs.models import NotificationPreferences, UserPreferences
 
-    found: list[checks.CheckMessage] = []
-    for model in (UserPreferences, NotificationPreferences):
-        found += _compare(model)
-    return found
+    return [*_compare(UserPreferences), *_compare(NotificationPreferences)]
 
 
 def _compare(model: type[models.Model]) -> list[checks.CheckMessage]:
     table = model._meta.db_table
-    mapped = {leaf.column: _FIELDS[type(leaf.domain)] for leaf in leaves_of(table)}
+    mapped = {leaf.column: leaf.domain.field for leaf in leaves_of(table)}
     if table == USER_TABLE:
-        mapped[RESIDUE_COLUMN] = models.JSONField
+        mapped[RESIDUE_COLUMN] = "JSONField"
     declared = {str(f.column): f for f in model._meta.concrete_fields if not f.primary_key}
     wrong = [
         column
         for column in mapped.keys() | declared.keys()
         if column not in mapped
         or column not in declared
-        or type(declared[column]) is not mapped[column]
+        or type(declared[column]) is not getattr(models, mapped[column])
         or not declared[column].null
     ]
     return [

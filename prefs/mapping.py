@@ -22,6 +22,8 @@ NOTIFICATION_TABLE = "notification_preferences"
 
 JsonType = Literal["string", "number", "boolean"]
 
+# The kinds of leaves: how JSON, PostgreSQL and Django name what such a leaf holds.
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -30,6 +32,8 @@ class Choice:
     values: tuple[str, ...]
     wanted: tuple[str, ...] = ()
     json_type: JsonType = "string"
+    column_type: str = "text"
+    field: str = "TextField"
 
     @property
     def expected(self) -> str:
@@ -50,6 +54,8 @@ class Shape:
     examples: tuple[str, ...]
     known: Callable[[str], bool] | None = None
     json_type: JsonType = "string"
+    column_type: str = "text"
+    field: str = "TextField"
 
     @property
     def expected(self) -> str:
@@ -63,6 +69,8 @@ class WholeNumber:
     minimum: int
     maximum: int
     json_type: JsonType = "number"
+    column_type: str = "integer"
+    field: str = "IntegerField"
 
     @property
     def expected(self) -> str:
@@ -74,6 +82,8 @@ class Flag:
     """true or false; true asks for messages where the leaf is a topic of a channel."""
 
     json_type: JsonType = "boolean"
+    column_type: str = "boolean"
+    field: str = "BooleanField"
     expected: str = "true or false"
 
 
@@ -83,6 +93,8 @@ class ClockTime:
 
     pattern: str = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
     json_type: JsonType = "string"
+    column_type: str = "time without time zone"
+    field: str = "TimeField"
     expected: str = 'a time "HH:MM" from "00:00" to "23:59"'
 
 

@@ -166,7 +166,8 @@ def _residue(node: Node) -> str:
 # --- tables to blob ------------------------------------------------------------------
 
 
-def _json_value(leaf: Leaf, row: str) -> str:
+def json_value(leaf: Leaf, row: str) -> str:
+    """What the JSON of a leaf says of its column, for to_jsonb."""
     column = f"{row}.{quote(leaf.column)}"
     return f"left({column}::text, 5)" if isinstance(leaf.domain, ClockTime) else column
 
@@ -191,7 +192,7 @@ def _member(leaf: Leaf, row: str) -> str:
         case Flag() | WholeNumber():
             return f"'{name}' || {column}"
         case _:
-            return f"""'{name}"' || {_json_value(leaf, row)} || '"'"""
+            return f"""'{name}"' || {json_value(leaf, row)} || '"'"""
 
 
 def leaves_text(user_row: str, notification_row: str) -> str:

@@ -41,15 +41,6 @@ def constraint_definition(leaf: Leaf) -> str | None:
             return f"CHECK ((({column})::text ~ {pattern}::text))"
 
 
-_COLUMN_TYPES = {
-    Flag: "boolean",
-    Choice: "text",
-    Shape: "text",
-    WholeNumber: "integer",
-    ClockTime: "time without time zone",
-}
-
-
 def foreign_key_name(table: str) -> str:
     """The name of a typed table's foreign key to users."""
     return f"{table}_user_id_fkey"
@@ -94,7 +85,7 @@ def expected_objects(table: str) -> dict[str, str]:
         keys = literal("{" + ",".join(TOP_NAMES) + "}")
         found["index prefs_quarantined"] = f"{_VALID} WHERE ({RESIDUE_COLUMN} ?| {keys}::text[])"
     for leaf in leaves_of(table):
-        found[f"column {leaf.column}"] = _COLUMN_TYPES[type(leaf.domain)]
+        found[f"column {leaf.column}"] = leaf.domain.column_type
         definition = constraint_definition(leaf)
         if definition:
             found[f"constraint {table}_{leaf.column}_domain"] = definition

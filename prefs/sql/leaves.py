@@ -11,19 +11,10 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
-from prefs.mapping import (
-    LEAVES,
-    RESIDUE_COLUMN,
-    TOP_NAMES,
-    TREE,
-    USER_TABLE,
-    ClockTime,
-    Leaf,
-    Node,
-)
+from prefs.mapping import LEAVES, RESIDUE_COLUMN, TOP_NAMES, TREE, USER_TABLE, Leaf, Node
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql.documents import gone, switch, tables_document
-from prefs.sql.expressions import path_literal
+from prefs.sql.expressions import json_value, path_literal
 from prefs.sql.functions import SWITCH_MISSING
 from prefs.sql.names import names, qualified, quote
 
@@ -88,10 +79,7 @@ def _is_number(key: str) -> bool:
 
 def leaf_json(leaf: Leaf, row: str) -> str:
     """The column of a leaf as jsonb; NULL where it is not set."""
-    column = f"{row}.{quote(leaf.column)}"
-    if isinstance(leaf.domain, ClockTime):
-        column = f"left({column}::text, 5)"
-    return f"to_jsonb({column})"
+    return f"to_jsonb({json_value(leaf, row)})"
 
 
 def row_of(leaf: Leaf) -> str:
