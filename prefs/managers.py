@@ -21,6 +21,7 @@ from prefs.routing import Route
 from prefs.rows import RowQuerySet
 from prefs.sql import copying, writes
 from prefs.sql import documents as sql
+from prefs.sql.asking import one, rows
 from prefs.sql.changes import change
 from prefs.sql.merges import merge
 
@@ -40,14 +41,11 @@ class UnsupportedIsolation(PrefsError):
         )
 
 
-class _RowManager(models.Manager[Any]):
-    """Querysets whose writes are merges."""
-
-    def get_queryset(self) -> RowQuerySet[Any]:
-        return RowQuerySet(self.model, using=self._db)
+# Their writes are merges.
+_RowManager = models.Manager.from_queryset(RowQuerySet)
 
 
-class UserPreferencesManager(_RowManager):
+class UserPreferencesManager(_RowManager[Any]):
     """The documents of users, the same in every route.
 
     A `user_id` is the user model's primary key. Every method raises the user model's
@@ -55,7 +53,7 @@ class UserPreferencesManager(_RowManager):
     switch row is gone.
     """
 
-    def get_queryset(self) -> RowQuerySet[Any]:
+    def get_queryset(self) -> Any:
         """Rows without their residue until it is asked for: Python may not be able to decode it."""
         return super().get_queryset().defer(RESIDUE_COLUMN)
 
@@ -174,11 +172,8 @@ class UserPreferencesManager(_RowManager):
         return self._read(sql.read(), {"ids": owners.keys(user_ids)})
 
     def _read(self, statement: str, parameters: dict[str, Any]) -> dict[Any, str | None]:
-        with connections[self.db].cursor() as cursor:
-            cursor.execute(statement, parameters)
-            rows = cursor.fetchall()
         texts: dict[Any, str | None] = {}
-        for key, dual_write, read_tables, text in rows:
+        for key, dual_write, read_tables, text in rows(connections[self.db], statement, parameters):
             Route.of(dual_write, read_tables)
             if text == "":
                 raise codec.UnprintableDocument(key)
@@ -271,7 +266,7 @@ def _accepted(user_id: Any, row: Any, max_bytes: int) -> str | None:
     return None if text is None else str(text)
 
 
-class NotificationPreferencesManager(_RowManager):
+class NotificationPreferencesManager(_RowManager[Any]):
     """Who wants which message on which channel, the same in every route."""
 
     def audience(self, channel: str, name: str) -> Iterator[Any]:
@@ -286,9 +281,7 @@ class NotificationPreferencesManager(_RowManager):
         after = None
         while True:
             parameters = {"after": after, "limit": _AUDIENCE_PAGE}
-            with connections[self.db].cursor() as cursor:
-                cursor.execute(statement, parameters)
-                dual_write, read_tables, keys = cursor.fetchone()
+            dual_write, read_tables, keys = one(connections[self.db], statement, parameters)
             Route.of(dual_write, read_tables)
             yield from keys
             if len(keys) < _AUDIENCE_PAGE:

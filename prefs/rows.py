@@ -12,13 +12,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Self, TypeVar
 
-from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, models, router, transaction
 
 from prefs.bulk import CHUNK, Conflict, Merge, chunks
-from prefs.mapping import Leaf, leaves_of
+from prefs.instances import preferences
+from prefs.mapping import Leaf
 from prefs.owners import key_of
-from prefs.patches import NotALeaf, chosen_leaves, patch_of
+from prefs.patches import chosen_leaves, patch_of
 
 _NEVER_LOADED = object()
 Row = TypeVar("Row", bound="TypedRow")
@@ -81,8 +81,8 @@ class RowQuerySet(models.QuerySet[Row]):
     def _merge(
         self, merges: Mapping[Any, Merge], among: models.QuerySet[Any] | None = None
     ) -> set[Any]:
-        manager = documents_manager(self.db)
-        return set(manager.merge_each(merges, self.model._meta.db_table, among))
+        table = self.model._meta.db_table
+        return set(preferences(self.db).merge_each(merges, table, among))
 
     def bulk_create(
         self,
@@ -195,20 +195,20 @@ class TypedRow(models.Model):
         leaves = self.leaves_to_save(update_fields)
         patch = patch_of(leaves, vars(self))
         if patch:
-            documents_manager(alias).merge_text(self.pk, patch)
+            preferences(alias).merge_text(self.pk, patch)
         self.is_saved(alias, leaves)
 
     def leaves_to_save(self, update_fields: Iterable[str] | None = None) -> list[Leaf]:
         """The leaves that saving the row merges.
 
         Those of `update_fields` that the row has (what is deferred nobody has set), or those that
-        changed. Raises NotALeaf.
+        changed. Raises NotALeaf, also where something else was changed.
         """
         if update_fields is not None:
             chosen = chosen_leaves(type(self), update_fields)
             return [leaf for leaf in chosen if leaf.column in self.__dict__]
-        self._refuse_other_changes()
-        return [leaf for leaf in leaves_of(self._meta.db_table) if self._changed(leaf.column)]
+        fields = [field.name for field in self._meta.concrete_fields if not field.primary_key]
+        return chosen_leaves(type(self), filter(self._changed, fields))
 
     def is_saved(self, alias: str, leaves: Iterable[Leaf]) -> None:
         """Take what was saved for what was loaded."""
@@ -261,19 +261,3 @@ class TypedRow(models.Model):
             return False
         before = loaded.get(name, None if self._state.adding else _NEVER_LOADED)
         return bool(self.__dict__[name] != before)
-
-    def _refuse_other_changes(self) -> None:
-        columns = [leaf.column for leaf in leaves_of(self._meta.db_table)]
-        others = [
-            f.name
-            for f in self._meta.concrete_fields
-            if f.name not in columns and not f.primary_key
-        ]
-        wrong = [name for name in others if name in self.__dict__ and self._changed(name)]
-        if wrong:
-            raise NotALeaf(wrong, columns)
-
-
-def documents_manager(alias: str) -> Any:
-    """The manager of documents, on the database `alias`."""
-    return apps.get_model("prefs", "UserPreferences")._default_manager.db_manager(alias)
