@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from prefs.sql.functions import DOCUMENT_TEXT
 from prefs.sql.names import ARCHIVE_TABLE, DEPARTURE_TABLE, keyset, names, qualified
 
@@ -11,7 +9,6 @@ from prefs.sql.names import ARCHIVE_TABLE, DEPARTURE_TABLE, keyset, names, quali
 _ROW_OVERHEAD = 80
 
 
-@cache
 def predicted_bytes() -> str:
     """About how many bytes an archive of `users` blobs takes, from a sample of the table."""
     n = names()
@@ -33,7 +30,6 @@ def digest(doc: str) -> str:
     )
 
 
-@cache
 def add_missing() -> str:
     """Archive the users of a key range who are not archived yet, in key order."""
     n = names()
@@ -45,13 +41,11 @@ def add_missing() -> str:
     ORDER BY u.{n.key} ON CONFLICT (user_id) DO NOTHING"""
 
 
-@cache
 def empty() -> str:
     """Empty the archive, its departures as well. Takes ACCESS EXCLUSIVE on both."""
     return f"TRUNCATE {qualified(ARCHIVE_TABLE)}, {qualified(DEPARTURE_TABLE)}"
 
 
-@cache
 def totals() -> str:
     """(archived, departed, sum of both their digests, bytes), in one snapshot.
 
@@ -66,7 +60,6 @@ def totals() -> str:
         FROM {qualified(DEPARTURE_TABLE)}) d"""
 
 
-@cache
 def compared() -> str:
     """The next `size` archived users after key `after`, each digest made again.
 

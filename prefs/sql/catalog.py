@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from prefs.mapping import BLOB_COLUMN
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql.documents import READ, switch
@@ -13,13 +11,11 @@ from prefs.sql.trigger_functions import TURNING
 from prefs.sql.triggers import capture_triggers
 
 
-@cache
 def state() -> str:
     """(dual_write, read_tables, whether the blob's column exists), in one snapshot."""
     return f"SELECT {switch(DUAL_WRITE)}, {switch(READ_TABLES)}, {has_column()}"
 
 
-@cache
 def has_column() -> str:
     """Whether the blob's column exists, as an expression; without the users table it does not."""
     users = literal(names().users)
@@ -41,7 +37,6 @@ _WRITING = (
 )
 
 
-@cache
 def writers() -> str:
     """Transactions that may be writing by a route they read: (virtual transaction).
 
@@ -82,7 +77,6 @@ def describe_writers() -> str:
     ORDER BY 1"""
 
 
-@cache
 def holders(*, against_readers: bool) -> str:
     """Transactions that hold one of `tables` against DDL: (virtual transaction).
 
@@ -120,7 +114,6 @@ def stored_settings() -> str:
     AND split_part(c, '=', 1) = ANY(%(names)s::text[])"""
 
 
-@cache
 def subscribed_tables() -> str:
     """Those of our tables that logical replication applies changes into: (table)."""
     n = names()
@@ -142,7 +135,6 @@ def sessions() -> str:
     AND pid <> pg_backend_pid() ORDER BY pid"""
 
 
-@cache
 def dependents() -> str:
     """What would be lost or broken with the column: (description).
 
@@ -167,7 +159,6 @@ def dependents() -> str:
     ORDER BY 1"""
 
 
-@cache
 def column_definition() -> str:
     """How the column is made: (type, default, not null, comment, index definitions, privileges).
 
@@ -188,7 +179,6 @@ def column_definition() -> str:
     AND NOT a.attisdropped"""
 
 
-@cache
 def users_estimate() -> str:
     """About how many users there are, from the planner's statistics: never a full scan."""
     n = names()
@@ -196,7 +186,6 @@ def users_estimate() -> str:
     WHERE oid = {literal(n.users)}::regclass"""
 
 
-@cache
 def users_up_to() -> str:
     """How many users there are, counting no further than `limit`."""
     n = names()
@@ -229,7 +218,6 @@ def set_switch() -> str:
     )
 
 
-@cache
 def counts() -> str:
     """(users, users with typed rows), in one snapshot."""
     n = names()

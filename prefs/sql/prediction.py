@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from prefs.mapping import NOTIFICATION_TABLE, TOPICS, USER_TABLE
 from prefs.sql.copying import differs, joined
 from prefs.sql.documents import is_wanted
@@ -12,7 +10,6 @@ from prefs.sql.names import names, quote
 from prefs.sql.writes import columns_of
 
 
-@cache
 def sample() -> str:
     """Some users of `percent` of all pages: one row of counts and mean sizes in bytes.
 
@@ -40,7 +37,6 @@ def sample() -> str:
     FROM s JOIN t USING (user_id)"""
 
 
-@cache
 def measured() -> str:
     """(bytes of the typed tables with indexes, of the users table, its heap, its indexes, WAL)."""
     n = names()

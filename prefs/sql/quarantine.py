@@ -8,7 +8,6 @@ NULL is any.
 from __future__ import annotations
 
 import enum
-from functools import cache
 
 from prefs.mapping import LEAVES, inner_nodes
 from prefs.routing import Route
@@ -70,7 +69,6 @@ _TEXT = f"left({qualified(DOCUMENT_TEXT)}(q.value), {SHOWN + 1})"
 _SMALL = f"CASE WHEN pg_column_size(q.value) <= 500 THEN left(q.value::text, {SHOWN + 1}) END"
 
 
-@cache
 def counts() -> str:
     """Entries over all users, or of `user`: (leaf, reason, how many, one small value or NULL).
 
@@ -81,7 +79,6 @@ def counts() -> str:
     ORDER BY sum(count(*)) OVER (PARTITION BY q.leaf) DESC, 1, 3 DESC, 2"""
 
 
-@cache
 def listed() -> str:
     """Entries in key order after key `after`: (user id, leaf, value, reason, expected).
 
@@ -94,7 +91,6 @@ def listed() -> str:
     ORDER BY e.user_id, e.leaf"""
 
 
-@cache
 def holders() -> str:
     """The users of the key range (`after`, `upto`] who have an entry, or `user`: (user id)."""
     n = names()
@@ -103,7 +99,6 @@ def holders() -> str:
     AND (%(upto)s::{n.key_type} IS NULL OR p.user_id <= %(upto)s::{n.key_type})"""
 
 
-@cache
 def still_holders(route: Route) -> str:
     """Those of the locked users `ids` who have an entry in the primary's document: (user id).
 
@@ -118,7 +113,6 @@ def still_holders(route: Route) -> str:
     WHERE {_chosen()}"""
 
 
-@cache
 def misfits() -> str:
     """What of a new `document` would be in quarantine: (leaf, value, expected)."""
     source = "(SELECT 0 AS user_id, %(document)s::jsonb AS doc)"

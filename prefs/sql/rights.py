@@ -5,8 +5,6 @@ A role gets on the typed tables what it has on the column, and no more.
 
 from __future__ import annotations
 
-from functools import cache
-
 from prefs.mapping import BLOB_COLUMN, NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql.expressions import literal
 from prefs.sql.names import ARCHIVE_TABLE, DEPARTURE_TABLE, names, qualified, quote
@@ -31,7 +29,6 @@ def _rights() -> str:
     return _RIGHTS.format(users=literal(names().users), column=literal(BLOB_COLUMN))
 
 
-@cache
 def effective() -> str:
     """What roles may do to the column: (role, updates by a grant to itself, select, update).
 
@@ -52,7 +49,6 @@ def effective() -> str:
     SELECT {literal(PUBLIC)}, true, NULL, NULL FROM own WHERE grantee = 0 ORDER BY 1"""
 
 
-@cache
 def lacking() -> str:
     """What `roles` lack to use preferences: (role, statement that grants it).
 
@@ -93,7 +89,6 @@ def lacking() -> str:
       AND has_column_privilege(r, a.attrelid, a.attnum, 'UPDATE'))"""
 
 
-@cache
 def granted() -> str:
     """Grants on the tables that hold documents, but their owners': (table, role, privilege).
 
@@ -126,7 +121,6 @@ def grant_on_column(role: str, privilege: str, grantable: bool) -> str:
     return f"GRANT {privilege} ({n.blob}) ON {n.users} TO {who}{option}"
 
 
-@cache
 def definers() -> str:
     """Owners of the functions with these `signatures` who may not do what those do: (role, lack).
 

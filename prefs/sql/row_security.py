@@ -6,27 +6,23 @@ Where the users table has it, policies on the tables that hold documents ask for
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 from prefs.sql.expressions import literal
 from prefs.sql.names import ARCHIVE_TABLE, names, qualified, quote
 from prefs.sql.rights import DOCUMENT_TABLES, KEPT_TABLES
 
 
-@cache
 def _tables() -> str:
     """Users, and what holds documents or what is left of them."""
     tables = (names().users, *(qualified(table) for table in KEPT_TABLES))
     return ", ".join(f"{literal(table)}::regclass" for table in tables)
 
 
-@cache
 def secured() -> str:
     """Whether any of these tables has row security; where none has, no row is hidden."""
     return f"SELECT EXISTS (SELECT FROM pg_class WHERE oid IN ({_tables()}) AND relrowsecurity)"
 
 
-@cache
 def hidden() -> str:
     """Whom row security hides rows from: (role, table), of this role and the definers.
 
@@ -41,7 +37,6 @@ def hidden() -> str:
       JOIN pg_proc p ON p.oid = to_regprocedure(s.signature))) ORDER BY 1, 2"""
 
 
-@cache
 def see() -> str:
     """(row_security as it was, `secured`); for this transaction it is off: hidden rows are errors.
 
@@ -56,7 +51,6 @@ def see_as_before() -> str:
     return "SELECT set_config('row_security', %(value)s, true)"
 
 
-@cache
 def row_security() -> str:
     """Row security of tables with documents, and of users under '', and each table's policies.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from prefs.conf import APPLICATION_NAME
 from prefs.sql.expressions import literal
 
@@ -11,7 +9,6 @@ from prefs.sql.expressions import literal
 WORKER = f"{APPLICATION_NAME} worker"
 
 
-@cache
 def signals() -> str:
     """(seconds of replication lag, sessions that wait for a worker, active, oldest in seconds).
 

@@ -8,7 +8,6 @@ statements together of strings is not found.
 from __future__ import annotations
 
 import re
-from functools import cache
 
 from prefs.mapping import BLOB_COLUMN
 from prefs.sql import registry
@@ -31,14 +30,12 @@ _ZERO = literal(r"\000")
 _ARGUMENTS = f"replace(encode(t.tgargs, 'escape'), {_ZERO}, ' ')"
 
 
-@cache
 def _updates_users() -> str:
     """A regular expression, as an SQL literal, for an UPDATE of the users table."""
     table = re.escape(names().users.rsplit(".", 1)[-1].strip('"'))
     return literal(rf'update\s+(only\s+)?([^\s;]+\.)?"?{table}(?![[:alnum:]_])')
 
 
-@cache
 def _bodies() -> str:
     """Functions and procedures that are not PostgreSQL's nor ours: (oid, proname, prosrc).
 
@@ -55,7 +52,6 @@ def _bodies() -> str:
         FROM pg_class c WHERE c.oid = {literal(names().user_table)}::regclass))"""
 
 
-@cache
 def naming_column() -> str:
     """What names the column or reads it with its whole row: (description).
 
@@ -80,7 +76,6 @@ def naming_column() -> str:
     ORDER BY 1"""
 
 
-@cache
 def site_triggers() -> str:
     """Enabled triggers of users, not ours, that may change the column: (name, function, why).
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from prefs.sql.expressions import literal
 from prefs.sql.names import names, qualified
 from prefs.sql.rights import KEPT_TABLES
 
 
-@cache
 def unsupported() -> str:
     """Tables that the protocol does not hold for, as far as they are there: (table, why).
 
