@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db import router, transaction
@@ -20,11 +20,6 @@ from prefs.engine.states import UnknownState, current_state
 from prefs.engine.switches import SwitchRefused
 from prefs.models import AuditEntry
 from prefs.routing import SWITCHES, MissingSwitch
-
-if TYPE_CHECKING:
-    AuditAdmin = admin.ModelAdmin[AuditEntry]
-else:
-    AuditAdmin = admin.ModelAdmin
 
 Switch = get_waffle_switch_model()
 
@@ -70,7 +65,7 @@ class GuardedSwitchAdmin(SwitchAdmin):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(AuditAdmin):
+class AuditEntryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for mypy alone
     """The audit, to read: the database lets nobody change it."""
 
     list_display = ("recorded_at", "event", "subject", "reason", "actor", "host", "program")

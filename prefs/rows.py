@@ -71,8 +71,6 @@ class RowQuerySet(models.QuerySet[Row]):
         self._result_cache = None
         return rows
 
-    update.alters_data = True  # type: ignore[attr-defined]
-
     def _page(self, after: Any) -> list[Any]:
         rest = self if after is None else self.filter(pk__gt=after)
         found = rest.order_by("pk").values_list("pk", flat=True)[:CHUNK]
@@ -107,8 +105,6 @@ class RowQuerySet(models.QuerySet[Row]):
         self._save(rows, None, batch_size, conflict)
         return rows
 
-    bulk_create.alters_data = True  # type: ignore[attr-defined]
-
     def bulk_update(
         self, objs: Iterable[Row], fields: Iterable[str], batch_size: int | None = None
     ) -> int:
@@ -122,8 +118,6 @@ class RowQuerySet(models.QuerySet[Row]):
         self._for_write = True
         self._save(rows, names, batch_size, Conflict())
         return len(rows)
-
-    bulk_update.alters_data = True  # type: ignore[attr-defined]
 
     def _save(
         self,
@@ -170,7 +164,6 @@ class RowQuerySet(models.QuerySet[Row]):
         """Refused: RowsStay."""
         raise RowsStay
 
-    delete.alters_data = True  # type: ignore[attr-defined]
     delete.queryset_only = True  # type: ignore[attr-defined]
 
 
