@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import BooleanField
@@ -12,18 +12,6 @@ from prefs.lookups import ArmDocument
 from prefs.mapping import Leaf, Node
 from prefs.sql import expressions, leaves
 from prefs.sql.leaves import Sql
-
-
-class BlobDocument(ArmDocument):
-    """The blob of a row of users."""
-
-    def __init__(self, output_field: Any, *, guarded: bool) -> None:
-        super().__init__(output_field=output_field)
-        self.guarded = guarded
-
-    def as_sql(self, compiler: Any, connection: Any) -> Sql:
-        """Its SQL."""
-        return leaves.blob_value(guarded=self.guarded), ()
 
 
 class TypedDocument(ArmDocument):
@@ -36,7 +24,7 @@ class TypedDocument(ArmDocument):
     def __init__(
         self, output_field: Any, *, columns_only: bool = False, positive: bool = False
     ) -> None:
-        super().__init__(output_field=output_field)
+        super().__init__(output_field)
         self.columns_only, self.positive = columns_only, positive
         self.rows: set[str] = set()
 
@@ -83,23 +71,6 @@ class QuarantinedDocument(TypedDocument):
     def leaf(self, leaf: Leaf) -> str:
         """The value of a leaf, by the row `p`."""
         return leaves.leaf_value_of_row(leaf)
-
-
-class SingleDocument(ArmDocument):
-    """The document of a row `p` with no column set but those of some leaves: few need building.
-
-    Without these it is the residue, as far as an inner object with no other column is asked for.
-    """
-
-    def __init__(self, output_field: Any, said: Sequence[Leaf]) -> None:
-        super().__init__(output_field=output_field)
-        self.said = said
-
-    def as_sql(self, compiler: Any, connection: Any) -> Sql:
-        """Its SQL."""
-        some = leaves.any_set_by_row(self.said)
-        built, residue = leaves.document_of_row(), leaves.residue_at(())
-        return f"(CASE WHEN {some} THEN {built} ELSE {residue} END)", ()
 
 
 class Part(Expression):

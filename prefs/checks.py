@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import checks
@@ -19,9 +18,7 @@ from prefs.querysets import PreferencesQuerySet
 from prefs.users import HasPreferences
 
 
-def mapping_matches_models(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+def mapping_matches_models(**_: Any) -> list[checks.CheckMessage]:
     """prefs.E001: a column that only one of the mapping and the models has, or another type."""
     from prefs.models import NotificationPreferences, UserPreferences
 
@@ -54,9 +51,7 @@ def _compare(model: type[models.Model]) -> list[checks.CheckMessage]:
     ]
 
 
-def users_store_their_preferences(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+def users_store_their_preferences(**_: Any) -> list[checks.CheckMessage]:
     """prefs.E002: a user model whose PreferencesField would not be stored by all that writes it."""
     model: Any = get_user_model()
     if document_field(model) is None:
@@ -86,9 +81,7 @@ def users_store_their_preferences(
 
 
 def settings_are_right(
-    app_configs: Sequence[AppConfig] | None = None,
-    databases: Sequence[str] | None = None,
-    **kwargs: Any,
+    databases: Sequence[str] | None = None, **_: Any
 ) -> list[checks.CheckMessage]:
     """prefs.E009: a PREFS_ setting whose value would do harm, or nothing.
 
@@ -103,9 +96,7 @@ def settings_are_right(
     return []
 
 
-def sessions_are_named(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+def sessions_are_named(**_: Any) -> list[checks.CheckMessage]:
     """prefs.W001: a database whose sessions the gates will take for another program's."""
     return [
         checks.Warning(

@@ -25,8 +25,8 @@ from django.db.models.fields.json import (
 )
 from django.db.models.lookups import IsNull, Lookup
 
-from prefs.arms import Part, SingleDocument, TypedDocument, joined, raw
-from prefs.lookups import is_document, path_of
+from prefs.arms import Part, TypedDocument, joined, raw
+from prefs.lookups import ArmDocument, is_document, path_of
 from prefs.mapping import ClockTime, Flag, Leaf, Node, WholeNumber
 from prefs.sql import leaves
 from prefs.sql.leaves import Sql
@@ -149,7 +149,7 @@ def _compared(lookup: Lookup[Any], node: Node, document: TypedDocument) -> Part:
     document.name(others if node.path else ())
     held.append(raw(f"NOT {(leaves.any_set if node.path else leaves.any_set_by_row)(others)}"))
     whole = lookup.copy()
-    here: Any = SingleDocument(document.output_field, said)
+    here: Any = ArmDocument(document.output_field, leaves.single_document(said))
     for key in node.path:
         here = KeyTransform(key, here)
     whole.set_source_expressions([here])

@@ -24,7 +24,7 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.lookups import IsNull, Lookup
 from django.db.models.sql.where import AND, OR, WhereNode
 
-from prefs.arms import BlobDocument, QuarantinedDocument, TypedDocument, joined
+from prefs.arms import QuarantinedDocument, TypedDocument, joined
 from prefs.comparisons import by_rows
 from prefs.lookups import (
     ArmDocument,
@@ -58,7 +58,8 @@ class Search(Expression):
         document = next(documents(self.condition))
         key, _ = key_of(document).as_sql(compiler, connection)
         field = document.output_field
-        blobs = self._arm(compiler, BlobDocument(field, guarded=not self.sole), leaves.of_blobs)
+        blob = ArmDocument(field, leaves.blob_value(guarded=not self.sole))
+        blobs = self._arm(compiler, blob, leaves.of_blobs, blob=True)
         rows = [arm for arm in self._of_rows(compiler, field) if arm is not None]
         if blobs is None and not rows:
             raise EmptyResultSet if self.positive else FullResultSet
@@ -82,7 +83,9 @@ class Search(Expression):
         columns = TypedDocument(field, columns_only=True)
         yield self._arm(compiler, columns, lambda sql: leaves.of_rows(columns.rows, sql))
 
-    def _arm(self, compiler: Any, root: Any, statement: Callable[[str], str]) -> Sql | None:
+    def _arm(
+        self, compiler: Any, root: Any, statement: Callable[[str], str], *, blob: bool = False
+    ) -> Sql | None:
         try:
             sql, parameters = compiler.compile(translated(self.condition, root))
         except EmptyResultSet:
@@ -90,7 +93,7 @@ class Search(Expression):
         except FullResultSet:
             sql, parameters = "true", ()
         if not self.sole:
-            sql = leaves.in_route(leaves.seldom(sql), blob=isinstance(root, BlobDocument))
+            sql = leaves.in_route(leaves.seldom(sql), blob=blob)
         return statement(sql), tuple(parameters)
 
 

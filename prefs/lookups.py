@@ -33,7 +33,15 @@ def _key(name: str, found: Any) -> Any:
 
 
 class ArmDocument(Expression):
-    """A document in one of the statements that find the users of a condition."""
+    """A document in one of the statements that find the users of a condition: SQL for it."""
+
+    def __init__(self, output_field: Any, sql: str = "") -> None:
+        super().__init__(output_field=output_field)
+        self.sql = sql
+
+    def as_sql(self, compiler: Any, connection: Any) -> Sql:
+        """That SQL."""
+        return self.sql, ()
 
     def at(self, keys: list[str]) -> Sql | None:
         """What it has at these keys; None where Django's own transform serves."""

@@ -150,10 +150,13 @@ def blob_value(*, guarded: bool) -> str:
     return f"(CASE WHEN {reads_tables()} THEN NULL ELSE {blob} END)" if guarded else blob
 
 
-@cache
-def document_of_row() -> str:
-    """The whole document of the row `p`, by its key."""
-    return f"(SELECT {tables_document('o.key')} FROM (SELECT p.user_id AS key) o)"
+def single_document(said: Sequence[Leaf]) -> str:
+    """The document of a row `p` with no column set but those of some leaves: few need building.
+
+    Without these it is the residue, as far as an inner object with no other column is asked for.
+    """
+    built = f"(SELECT {tables_document('o.key')} FROM (SELECT p.user_id AS key) o)"
+    return f"(CASE WHEN {any_set_by_row(said)} THEN {built} ELSE {residue_at(())} END)"
 
 
 def leaf_value(leaf: Leaf) -> str:
