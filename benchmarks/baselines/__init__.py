@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from benchmarks.databases import Databases
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE, ClockTime, Flag, Leaf, WholeNumber
-from prefs.sql.expressions import literal
-from prefs.sql.names import names, quote
+from prefs.sql.names import literal, names, quote
 
 TYPED = (USER_TABLE, NOTIFICATION_TABLE)
 

@@ -20,8 +20,7 @@ from prefs.engine.states import Action, Edge, State, last_transition
 from prefs.errors import PrefsError
 from prefs.models import Transition
 from prefs.sql import catalog, rights
-from prefs.sql.expressions import literal
-from prefs.sql.names import names
+from prefs.sql.names import literal, names
 from prefs.sql.rights import PUBLIC
 from prefs.sql.triggers import capture_triggers
 

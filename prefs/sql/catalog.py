@@ -5,8 +5,7 @@ from __future__ import annotations
 from prefs.mapping import BLOB_COLUMN
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql.documents import READ, switch
-from prefs.sql.expressions import literal
-from prefs.sql.names import names
+from prefs.sql.names import literal, names, oids
 from prefs.sql.trigger_functions import TURNING
 from prefs.sql.triggers import capture_triggers
 
@@ -46,9 +45,7 @@ def writers() -> str:
     among them. This is how CREATE INDEX CONCURRENTLY finds whom to wait for.
     """
     n = names()
-    tables = ", ".join(
-        f"{literal(table)}::regclass" for table in (n.users, n.user_table, n.notification_table)
-    )
+    tables = oids(n.users, n.user_table, n.notification_table)
     return f"""WITH l AS MATERIALIZED (SELECT virtualtransaction, pid, relation, mode FROM pg_locks
       WHERE locktype = 'relation'
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
@@ -118,8 +115,7 @@ def subscribed_tables() -> str:
     """Those of our tables that logical replication applies changes into: (table)."""
     n = names()
     return f"""SELECT srrelid::regclass::text FROM pg_subscription_rel
-    WHERE srrelid IN ({literal(n.users)}::regclass, {literal(n.user_table)}::regclass,
-      {literal(n.notification_table)}::regclass) ORDER BY 1"""
+    WHERE srrelid IN ({oids(n.users, n.user_table, n.notification_table)}) ORDER BY 1"""
 
 
 def sessions() -> str:

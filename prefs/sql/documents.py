@@ -8,7 +8,6 @@ from prefs.mapping import RESIDUE_COLUMN, Leaf
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql.expressions import (
     leaves_text,
-    literal,
     path_literal,
     printed,
     put_together,
@@ -16,7 +15,7 @@ from prefs.sql.expressions import (
     typed_value,
 )
 from prefs.sql.functions import BLOB_MISSING, SWITCH_MISSING
-from prefs.sql.names import keyset, names, qualified, quote
+from prefs.sql.names import keyset, literal, names, qualified, quote
 
 READ = "prefs_read"
 DOCUMENT = "prefs_document"

@@ -29,13 +29,7 @@ from prefs.mapping import (
     inner_nodes,
 )
 from prefs.sql.functions import DOCUMENT_TEXT, MERGE_PATCH
-from prefs.sql.names import qualified, quote
-
-
-def literal(text: str) -> str:
-    """`text` as an SQL string literal, whatever standard_conforming_strings says."""
-    quoted = "'" + text.replace("'", "''") + "'"
-    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+from prefs.sql.names import literal, qualified, quote
 
 
 def path_literal(path: tuple[str, ...]) -> str:

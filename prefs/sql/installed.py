@@ -17,8 +17,7 @@ from prefs.mapping import (
     WholeNumber,
     leaves_of,
 )
-from prefs.sql.expressions import literal
-from prefs.sql.names import names, qualified
+from prefs.sql.names import literal, names, qualified
 from prefs.sql.trigger_functions import SAFE_PATH
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from prefs.sql.expressions import literal
 from prefs.sql.installed import foreign_key_name
-from prefs.sql.names import names, qualified, quote
+from prefs.sql.names import literal, names, qualified, quote
 
 
 def drop_key(table: str) -> str:

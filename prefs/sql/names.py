@@ -36,6 +36,17 @@ def qualified(name: str) -> str:
     return f"{ANYWHERE}.{quote(name)}"
 
 
+def literal(text: str) -> str:
+    """`text` as an SQL string literal, whatever standard_conforming_strings says."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
+def oids(*tables: str) -> str:
+    """Tables, qualified, as an SQL list of what the catalogs know them by."""
+    return ", ".join(f"{literal(table)}::regclass" for table in tables)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Names:
     """Tables and columns of this site, ready to stand in a statement."""

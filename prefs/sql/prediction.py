@@ -5,8 +5,8 @@ from __future__ import annotations
 from prefs.mapping import NOTIFICATION_TABLE, TOPICS, USER_TABLE
 from prefs.sql.copying import differs, joined
 from prefs.sql.documents import is_wanted
-from prefs.sql.expressions import literal, typed
-from prefs.sql.names import names, quote
+from prefs.sql.expressions import typed
+from prefs.sql.names import literal, names, quote
 from prefs.sql.writes import columns_of
 
 

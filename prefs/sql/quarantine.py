@@ -12,9 +12,9 @@ import enum
 from prefs.mapping import LEAVES, inner_nodes
 from prefs.routing import Route
 from prefs.sql.copying import joined
-from prefs.sql.expressions import document, literal, quarantined, same, typed
+from prefs.sql.expressions import document, quarantined, same, typed
 from prefs.sql.functions import DOCUMENT_TEXT
-from prefs.sql.names import keyset, names, qualified
+from prefs.sql.names import keyset, literal, names, qualified
 
 SHOWN = 80
 

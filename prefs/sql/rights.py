@@ -6,8 +6,7 @@ A role gets on the typed tables what it has on the column, and no more.
 from __future__ import annotations
 
 from prefs.mapping import BLOB_COLUMN, NOTIFICATION_TABLE, USER_TABLE
-from prefs.sql.expressions import literal
-from prefs.sql.names import ARCHIVE_TABLE, DEPARTURE_TABLE, names, qualified, quote
+from prefs.sql.names import ARCHIVE_TABLE, DEPARTURE_TABLE, literal, names, qualified, quote
 
 TYPED_TABLES = (USER_TABLE, NOTIFICATION_TABLE)
 # Those that hold documents, or what is left of them.

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefs.sql.expressions import literal
-from prefs.sql.names import ARCHIVE_TABLE, names, qualified, quote
+from prefs.sql.names import ARCHIVE_TABLE, literal, names, oids, qualified, quote
 from prefs.sql.rights import DOCUMENT_TABLES, KEPT_TABLES
 
 
 def _tables() -> str:
     """Users, and what holds documents or what is left of them."""
-    tables = (names().users, *(qualified(table) for table in KEPT_TABLES))
-    return ", ".join(f"{literal(table)}::regclass" for table in tables)
+    return oids(names().users, *map(qualified, KEPT_TABLES))
 
 
 def secured() -> str:

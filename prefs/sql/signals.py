@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prefs.conf import APPLICATION_NAME
-from prefs.sql.expressions import literal
+from prefs.sql.names import literal
 
 # Sessions of workers name themselves so while a batch is open.
 WORKER = f"{APPLICATION_NAME} worker"

@@ -11,8 +11,7 @@ import re
 
 from prefs.mapping import BLOB_COLUMN
 from prefs.sql import registry
-from prefs.sql.expressions import literal
-from prefs.sql.names import names
+from prefs.sql.names import literal, names
 from prefs.sql.triggers import capture_triggers
 
 

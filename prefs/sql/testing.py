@@ -5,8 +5,7 @@ from __future__ import annotations
 from prefs.mapping import BLOB_COLUMN
 from prefs.routing import SWITCHES
 from prefs.sql.catalog import allow_turning
-from prefs.sql.expressions import literal
-from prefs.sql.names import names, qualified, quote
+from prefs.sql.names import literal, names, qualified, quote
 from prefs.sql.trigger_functions import TEST_DATABASE, TURNING
 
 _PUT_BACK = "test_database_switches"

@@ -13,13 +13,15 @@ from prefs.mapping import BLOB_COLUMN
 from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES
 from prefs.sql.copying import upserts
 from prefs.sql.documents import switch, tables_document
-from prefs.sql.expressions import literal, same
+from prefs.sql.expressions import same
 from prefs.sql.names import (
     ARCHIVE_TABLE,
     AUDIT_TABLE,
     DEPARTURE_TABLE,
     TRANSITION_TABLE,
+    literal,
     names,
+    oids,
     qualified,
 )
 from prefs.sql.stored import StoredFunction
@@ -66,9 +68,8 @@ def functions() -> dict[str, StoredFunction]:
 
 def _function(name: str, body: str, *tables: str) -> StoredFunction:
     """A function that stands on these tables."""
-    ours = ", ".join(f"{literal(table)}::regclass" for table in tables)
     refusal = f"""BEGIN
-  IF tg_relid NOT IN ({ours}) THEN
+  IF tg_relid NOT IN ({oids(*tables)}) THEN
     RAISE EXCEPTION 'the table % is not one that this trigger function is for',
       tg_relid::regclass USING ERRCODE = 'object_not_in_prerequisite_state';
   END IF;

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from prefs.sql.expressions import literal
-from prefs.sql.names import names, qualified
+from prefs.sql.names import literal, names, qualified
 from prefs.sql.rights import KEPT_TABLES
 
 

@@ -24,7 +24,6 @@ from prefs.routing import DUAL_WRITE, READ_TABLES, Route
 from prefs.sql.documents import rows_of, switch, typed_row
 from prefs.sql.expressions import (
     leaves_text,
-    literal,
     path_literal,
     put_together,
     quarantined,
@@ -34,7 +33,7 @@ from prefs.sql.expressions import (
     typed_whole,
 )
 from prefs.sql.functions import DOCUMENT_TEXT, MERGE_PATCH, NOT_STORED
-from prefs.sql.names import names, qualified, quote
+from prefs.sql.names import literal, names, qualified, quote
 
 # Which versions of a user's typed rows a statement read.
 _VERSIONS = ", p.xmin AS user_version, n.xmin AS notification_version"

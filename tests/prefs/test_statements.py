@@ -7,7 +7,7 @@ import re
 import pytest
 
 from prefs.routing import Route
-from prefs.sql import catalog, copying, expressions, writes
+from prefs.sql import catalog, copying, expressions, names, writes
 from prefs.sql.names import ANYWHERE
 
 
@@ -122,4 +122,4 @@ def test_copying_names_the_switches_and_copies_nothing_over_a_primary(first: boo
     ("text", "literal"), [("", "''"), ("a'b", "'a''b'"), ("\\", "E'\\\\'"), ("''", "''''''")]
 )
 def test_literals_are_quoted(text: str, literal: str) -> None:
-    assert expressions.literal(text) == literal
+    assert names.literal(text) == literal

@@ -138,8 +138,6 @@ def test_who_names_a_partition_is_not_seen(site: str) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         found = replace(names(), users="parted")
         monkeypatch.setattr(catalog, "names", lambda: found)
-        text = catalog.writers()
-        monkeypatch.setattr(catalog, "writers", lambda: text)
         with open_transaction(site, READ_SWITCHES, "INSERT INTO parted VALUES (1)") as pid:
             assert listed() == [pid]
         with open_transaction(site, READ_SWITCHES, "INSERT INTO part VALUES (1)"):

@@ -12,7 +12,8 @@ from prefs import managers, owners
 from prefs.routing import Route
 from prefs.sql import writes as sql
 from prefs.sql.documents import tables_document
-from prefs.sql.expressions import literal, put_together
+from prefs.sql.expressions import put_together
+from prefs.sql.names import literal
 from tests.prefs.interleavings.protocols import broken, changed, replaced
 from tests.prefs.managers import test_broken_protocols as older
 

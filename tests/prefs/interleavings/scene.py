@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from prefs.engine.states import State
 from prefs.routing import SWITCHES
 from prefs.sql.copying import upserts
-from prefs.sql.expressions import literal
+from prefs.sql.names import literal
 from tests.prefs.interleavings.world import START
 from tests.support.stores import query
 
