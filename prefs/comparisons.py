@@ -107,12 +107,7 @@ def _fitting(leaf: Leaf, value: Any, lookup: Lookup[Any]) -> Any:
 
 def _json(value: Any, lookup: Lookup[Any]) -> Any:
     """A value as its JSON says it: the names in it are strings, whatever they were."""
-    return json.loads(_text(value, lookup))
-
-
-def _text(value: Any, lookup: Lookup[Any]) -> str:
-    field = lookup.lhs.output_field
-    return json.dumps(value, cls=field.encoder)
+    return json.loads(json.dumps(value, cls=lookup.lhs.output_field.encoder))
 
 
 def _true_or_unknown(node: Node, document: TypedDocument, *condition: Any) -> Part:
@@ -147,7 +142,7 @@ def _compared(lookup: Lookup[Any], node: Node, document: TypedDocument) -> Part:
     said = [leaf for leaf in below if _says(value, node, leaf)]
     others = [leaf for leaf in below if leaf not in said]
     document.name(others if node.path else ())
-    held.append(raw(f"NOT {(leaves.any_set if node.path else leaves.any_set_by_row)(others)}"))
+    held.append(raw(f"NOT {leaves.any_set_of(node, others)}"))
     whole = lookup.copy()
     here: Any = ArmDocument(document.output_field, leaves.single_document(said))
     for key in node.path:
@@ -201,4 +196,4 @@ def _is_object(node: Node, document: TypedDocument) -> Sql:
     below = leaves.leaves_below(node)
     document.name(below if node.path else ())
     residue = f"jsonb_typeof({leaves.residue_at(node.path)}) = 'object'"
-    return raw(f"({residue} OR {(leaves.any_set if node.path else leaves.any_set_by_row)(below)})")
+    return raw(f"({residue} OR {leaves.any_set_of(node, below)})")

@@ -71,8 +71,6 @@ class PreferencesQuerySet(models.QuerySet[User]):
         self._result_cache = None
         return rows
 
-    update.alters_data = True  # type: ignore[attr-defined]
-
     def _updates_by_documents(self, values: Mapping[str, Any]) -> bool:
         """Whether rows are chosen, or other fields made, by documents.
 
@@ -151,8 +149,9 @@ class PreferencesQuerySet(models.QuerySet[User]):
         documents = BulkDocuments(field, users, new=True)
         replacing = update_conflicts and NAME in (update_fields or ())
         if replacing:
-            others = _without_preferences(update_fields or (), unique_fields or ())
-            options = (batch_size, False, True, others, unique_fields)
+            # Where no other field is updated, those are that are equal in a conflict anyway.
+            others = [name for name in update_fields or () if name != NAME]
+            options = (batch_size, False, True, others or unique_fields, unique_fields)
         elif (ignore_conflicts or update_conflicts) and not documents.are_default:
             raise UnknownInsertions(ignored=ignore_conflicts)
         self._for_write = True
@@ -163,8 +162,6 @@ class PreferencesQuerySet(models.QuerySet[User]):
         if not ignore_conflicts:
             documents.remember(self.db)
         return created
-
-    bulk_create.alters_data = True  # type: ignore[attr-defined]
 
     def bulk_update(
         self, objs: Iterable[User], fields: Iterable[str], batch_size: int | None = None
@@ -188,8 +185,6 @@ class PreferencesQuerySet(models.QuerySet[User]):
         documents.remember(self.db)
         return rows
 
-    bulk_update.alters_data = True  # type: ignore[attr-defined]
-
     def _raw_delete(self, using: str | None) -> Any:
         """Delete the rows at once; where they are chosen by documents, under their locks."""
         field = document_field(self.model)
@@ -202,14 +197,11 @@ class PreferencesQuerySet(models.QuerySet[User]):
                 rows += found._raw_delete(using) or 0  # noqa: SLF001  # names none any more
         return rows
 
-    _raw_delete.alters_data = True  # type: ignore[attr-defined]
-
     def _insert(self, objs: Any, fields: Any, *args: Any, **options: Any) -> Any:
         """Insert rows without our field: the column may be gone, and has its default."""
         others = [each for each in fields if not isinstance(each, PreferencesField)]
         return super()._insert(objs, others, *args, **options)  # type: ignore[misc]
 
-    _insert.alters_data = True  # type: ignore[attr-defined]
     _insert.queryset_only = False  # type: ignore[attr-defined]
 
     def raw(
@@ -281,13 +273,6 @@ def _may_lock(query: Any) -> bool:
         and query.group_by is None
         and not _names_documents(query)
     )
-
-
-def _without_preferences(
-    update_fields: Collection[str], unique_fields: Collection[str]
-) -> list[str]:
-    """The other fields; where there are none, those that are equal in a conflict anyway."""
-    return [name for name in update_fields if name != NAME] or list(unique_fields)
 
 
 def _names_documents(query: Any) -> bool:

@@ -194,13 +194,14 @@ def any_set_by_row(leaves: Sequence[Leaf]) -> str:
     return f"({here} OR EXISTS (SELECT FROM {there}))"
 
 
-def is_there(node: Node) -> str:
-    """Whether the rows have anything at an inner object: for the root, a document at all.
+def any_set_of(node: Node, leaves: Sequence[Leaf]) -> str:
+    """The same for leaves below an inner object; for those of the root, naming `p` alone."""
+    return any_set(leaves) if node.path else any_set_by_row(leaves)
 
-    For the root it names `p` alone.
-    """
-    residue, below_it = f"{residue_at(node.path)} IS NOT NULL", leaves_below(node)
-    return f"({residue} OR {any_set(below_it) if node.path else any_set_by_row(below_it)})"
+
+def is_there(node: Node) -> str:
+    """Whether the rows have anything at an inner object: for the root, a document at all."""
+    return f"({residue_at(node.path)} IS NOT NULL OR {any_set_of(node, leaves_below(node))})"
 
 
 def of_rows(named: Collection[str], condition: str) -> str:
