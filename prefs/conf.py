@@ -121,8 +121,11 @@ def _expected(item: Field[Any], value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, type(default)):
         return f"a {kind}"
     if isinstance(default, tuple):
-        pair = item.name.startswith("throttle_")
-        return _expected_pair(value) if pair else _expected_names(value)
+        if item.name.startswith("throttle_"):
+            return _expected_pair(value)
+        # An empty name would be that of every session without one.
+        named = all(isinstance(each, str) and each for each in value)
+        return "" if named else "a tuple of names, none empty"
     if not isinstance(default, int | timedelta):
         return ""
     least, most = _LIMITS.get(item.name, (None, None))
@@ -141,8 +144,3 @@ def _expected_pair(value: tuple[Any, ...]) -> str:
         "two finite numbers, where to wait and the lower one where to go on (or () for no such"
         " throttle)"
     )
-
-
-def _expected_names(value: tuple[Any, ...]) -> str:
-    """The same for names. An empty one would be that of every session without a name."""
-    return "" if all(isinstance(x, str) and x for x in value) else "a tuple of names, none empty"

@@ -149,10 +149,6 @@ def sqlstate(error: BaseException) -> str:
     return getattr(error.__cause__, "sqlstate", None) or ""
 
 
-def _nothing() -> None:
-    """What most work has to do first."""
-
-
 def locked(
     connection: BaseDatabaseWrapper,
     what: str,
@@ -160,7 +156,7 @@ def locked(
     tries: Tries,
     *,
     wanted: Wanted | None = None,
-    first: Callable[[], None] = _nothing,
+    first: Callable[[], object] = lambda: None,
 ) -> T:
     """Run `work` in a transaction of its own with a short lock_timeout, until it gets through.
 

@@ -238,15 +238,11 @@ class UnknownTopic(LookupError):
         super().__init__(f"{channel}/{topic} is not a message topic; expected one of {known}.")
 
 
-def _topics() -> dict[tuple[str, str], Leaf]:
-    return {
-        (leaf.path[1], leaf.path[2]): leaf
-        for leaf in LEAVES
-        if len(leaf.path) == 3 and (isinstance(leaf.domain, Flag) or leaf.wanted)
-    }
-
-
-TOPICS = _topics()
+TOPICS = {
+    (leaf.path[1], leaf.path[2]): leaf
+    for leaf in LEAVES
+    if len(leaf.path) == 3 and (isinstance(leaf.domain, Flag) or leaf.wanted)
+}
 
 
 def topic(channel: str, name: str) -> Leaf:

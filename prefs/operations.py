@@ -98,13 +98,8 @@ def refuse_to_touch_the_field(plan: Iterable[tuple[Migration, bool]], using: str
         for operation in _flat(migration.operations)
         if _touches(operation, owner)
     ]
-    if touching and _has_column(using):
+    if touching and rows(connections[using], f"SELECT WHERE {has_column()}"):
         raise FieldIsKept(*touching[0])
-
-
-def _has_column(using: str) -> bool:
-    [(found,)] = rows(connections[using], f"SELECT {has_column()}")
-    return bool(found)
 
 
 def _flat(found: Iterable[Operation]) -> Iterator[Operation]:

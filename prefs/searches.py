@@ -41,22 +41,19 @@ class PreferencesQuery(Query):
 
 
 def _gathered(query: Query) -> Any:
-    where, search = query.where, None
+    where: Any = query.where
+    if query.is_sliced:
+        first: Any = _first(query) if _is_search(where) else None
+        return _one_by_one(where) if first is None else WhereNode([first])
     if _is_search(where):
-        search = _first(query) if query.is_sliced else _whole(query)
-    elif not query.is_sliced:
-        return _gathered_below(where, positive=True)
-    found: Any = search
-    return _one_by_one(where) if found is None else WhereNode([found])
+        where = Search(where, positive=True, sole=_is_of_one_table(query))
+        return WhereNode([where])
+    return _gathered_below(where, positive=True)
 
 
 def _is_of_one_table(query: Query) -> bool:
     tables = [alias for alias in query.alias_map if query.alias_refcount.get(alias)]
     return len(tables) == 1 and not (query.select_related or query.extra_tables)
-
-
-def _whole(query: Query) -> Search:
-    return Search(query.where, positive=True, sole=_is_of_one_table(query))
 
 
 def _first(query: Query) -> Search | None:

@@ -7,8 +7,8 @@ from functools import cache, lru_cache
 from prefs.mapping import RESIDUE_COLUMN, Leaf
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql.expressions import (
+    at,
     leaves_text,
-    path_literal,
     printed,
     put_together,
     put_together_text,
@@ -215,7 +215,7 @@ def audience(leaf: Leaf) -> str:
     rows do.
     """
     n = names()
-    value = typed_value(leaf.domain, f"({n.blob} #> {path_literal(leaf.path)})")
+    value = typed_value(leaf.domain, at(n.blob, leaf.path))
     wants = f"({value}){is_wanted(leaf)}"
     blob = f"(SELECT {wants} FROM {n.users} x WHERE x.{n.key} = u.{n.key})"
     return f"""SELECT r.dual_write, r.read_tables, CASE WHEN r.read_tables THEN ARRAY(

@@ -10,6 +10,7 @@ every cast behind the test that makes it safe.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from prefs.mapping import (
@@ -32,7 +33,7 @@ from prefs.sql.functions import DOCUMENT_TEXT, MERGE_PATCH
 from prefs.sql.names import literal, qualified, quote
 
 
-def path_literal(path: tuple[str, ...]) -> str:
+def path_literal(path: Sequence[str]) -> str:
     """A jsonb path as an SQL array literal; the names of the mapping need no quoting."""
     return literal("{" + ",".join(path) + "}")
 
@@ -104,7 +105,7 @@ def _columns(source: str, *carried: str) -> str:
     every place that names it, and extract the same leaf again for each.
     """
     kept = "".join(f", s.{quote(column)}" for column in carried)
-    objects = ", ".join(f"{_at('s.doc', node.path)} AS {_alias(node)}" for node in inner_nodes())
+    objects = ", ".join(f"{at('s.doc', node.path)} AS {_alias(node)}" for node in inner_nodes())
     parent = {leaf.dotted: _alias(node) for node in inner_nodes() for leaf in node.leaves}
     columns = ",\n      ".join(
         f"{typed_value(leaf.domain, f'(o.{parent[leaf.dotted]} -> {literal(leaf.name)})')}"
@@ -262,8 +263,7 @@ def quarantined(residue: str) -> str:
     Where a parent is not an object there is one row, at that parent's path.
     """
     rows = [
-        (node.dotted, node.path, "an object", f"{_at(residue, node.path)}")
-        for node in inner_nodes()
+        (node.dotted, node.path, "an object", f"{at(residue, node.path)}") for node in inner_nodes()
     ]
     entries = [
         f"({literal(dotted)}, {path_literal(path)}::text[], {literal(expected)},"
@@ -272,7 +272,7 @@ def quarantined(residue: str) -> str:
     ]
     entries += [
         f"({literal(leaf.dotted)}, {path_literal(leaf.path)}::text[],"
-        f" {literal(leaf.domain.expected)}, {_at(residue, leaf.path)})"
+        f" {literal(leaf.domain.expected)}, {at(residue, leaf.path)})"
         for leaf in LEAVES
     ]
     values = ",\n      ".join(entries)
@@ -280,7 +280,8 @@ def quarantined(residue: str) -> str:
       {values}) q(leaf, path, expected, value) WHERE q.value IS NOT NULL"""
 
 
-def _at(value: str, path: tuple[str, ...]) -> str:
+def at(value: str, path: Sequence[str]) -> str:
+    """What a jsonb value has at a path of the mapping."""
     return f"({value} #> {path_literal(path)})" if path else value
 
 

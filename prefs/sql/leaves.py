@@ -14,7 +14,7 @@ from typing import Any
 from prefs.mapping import LEAVES, RESIDUE_COLUMN, TOP_NAMES, TREE, USER_TABLE, Leaf, Node
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql.documents import gone, switch, tables_document
-from prefs.sql.expressions import json_value, path_literal
+from prefs.sql.expressions import at, json_value, path_literal
 from prefs.sql.functions import SWITCH_MISSING
 from prefs.sql.names import names, qualified, quote
 
@@ -89,8 +89,7 @@ def row_of(leaf: Leaf) -> str:
 
 def residue_at(path: Sequence[str]) -> str:
     """What the residue of the row `p` has at a path of the mapping."""
-    residue = f"p.{quote(RESIDUE_COLUMN)}"
-    return f"({residue} #> {path_literal(tuple(path))})" if path else residue
+    return at(f"p.{quote(RESIDUE_COLUMN)}", path)
 
 
 @cache

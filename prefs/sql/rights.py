@@ -14,19 +14,6 @@ DOCUMENT_TABLES = (*TYPED_TABLES, ARCHIVE_TABLE)
 KEPT_TABLES = (*DOCUMENT_TABLES, DEPARTURE_TABLE)
 PUBLIC = "PUBLIC"
 
-# The column's own rights, or those that it had when it was dropped.
-_RIGHTS = """rights AS (
-    SELECT a.grantee, a.privilege_type FROM pg_class c,
-      aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a WHERE c.oid = {users}::regclass
-    UNION SELECT a.grantee, a.privilege_type FROM pg_attribute t, aclexplode(t.attacl) a
-    WHERE t.attrelid = {users}::regclass AND t.attname = {column} AND NOT t.attisdropped
-    UNION SELECT r.oid, g.privilege FROM unnest(%(grantees)s::text[], %(privileges)s::text[])
-      g(grantee, privilege) JOIN pg_roles r ON r.rolname = g.grantee)"""
-
-
-def _rights() -> str:
-    return _RIGHTS.format(users=literal(names().users), column=literal(BLOB_COLUMN))
-
 
 def effective() -> str:
     """What roles may do to the column: (role, updates by a grant to itself, select, update).
@@ -35,7 +22,14 @@ def effective() -> str:
     themselves UPDATE is granted; of no superuser but those named. `grantees` and `privileges` are
     those that were on the column when it was dropped.
     """
-    return f"""WITH {_rights()},
+    users = f"{literal(names().users)}::regclass"
+    return f"""WITH rights AS (
+    SELECT a.grantee, a.privilege_type FROM pg_class c,
+      aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a WHERE c.oid = {users}
+    UNION SELECT a.grantee, a.privilege_type FROM pg_attribute t, aclexplode(t.attacl) a
+    WHERE t.attrelid = {users} AND t.attname = {literal(BLOB_COLUMN)} AND NOT t.attisdropped
+    UNION SELECT r.oid, g.privilege FROM unnest(%(grantees)s::text[], %(privileges)s::text[])
+      g(grantee, privilege) JOIN pg_roles r ON r.rolname = g.grantee),
     own AS MATERIALIZED (SELECT DISTINCT grantee FROM rights WHERE privilege_type = 'UPDATE')
     SELECT r.rolname, EXISTS (SELECT FROM own WHERE grantee = r.oid) AND NOT r.rolsuper,
       r.rolsuper OR coalesce(bool_or(g.privilege_type = 'SELECT'), false),

@@ -15,7 +15,6 @@ from prefs.mapping import (
     NOTIFICATION_TABLE,
     RESIDUE_COLUMN,
     USER_TABLE,
-    Leaf,
     Shape,
     WholeNumber,
     leaves_of,
@@ -23,6 +22,7 @@ from prefs.mapping import (
 from prefs.routing import DUAL_WRITE, READ_TABLES, Route
 from prefs.sql.documents import rows_of, switch, typed_row
 from prefs.sql.expressions import (
+    at,
     leaves_text,
     path_literal,
     put_together,
@@ -251,7 +251,7 @@ def refusals(before: str, after: str, residue: str, failed: str) -> str:
     """
     stood = " OR ".join(
         f"(e.leaf = {literal(leaf.dotted)}"
-        f" AND ({typed_value(leaf.domain, _at(before, leaf))}) IS NOT NULL)"
+        f" AND ({typed_value(leaf.domain, at(before, leaf.path))}) IS NOT NULL)"
         for leaf in LEAVES
         if isinstance(leaf.domain, WholeNumber)
     )
@@ -269,10 +269,6 @@ def refusals(before: str, after: str, residue: str, failed: str) -> str:
       WHERE {failed}
     ) e(leaf, path, value, expected)
     WHERE (e.value IS DISTINCT FROM {before} #> e.path OR {stood})"""
-
-
-def _at(document: str, leaf: Leaf) -> str:
-    return f"({document} #> {path_literal(leaf.path)})"
 
 
 def _allowed(wary: bool) -> str:

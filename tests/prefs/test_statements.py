@@ -64,7 +64,7 @@ def test_the_drain_lists_who_holds_the_switches_and_a_writers_lock() -> None:
 def test_state_is_both_switches_and_the_column_in_one_statement() -> None:
     assert one_line(catalog.state()) == (
         f"SELECT {SWITCHES}, EXISTS (SELECT FROM pg_attribute"
-        " WHERE attrelid = '\"accounts_user\"'::regclass"
+        " WHERE attrelid = to_regclass('\"accounts_user\"')"
         " AND attname = 'preferences' AND NOT attisdropped)"
     )
 
