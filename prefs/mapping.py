@@ -8,11 +8,17 @@ for Django, and a system check holds the two together.
 
 from __future__ import annotations
 
+import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
+
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+from prefs.answers import Line, OneOf, words
 
 BLOB_COLUMN = "preferences"
 RESIDUE_COLUMN = "residue"
@@ -39,13 +45,18 @@ class Choice:
     def expected(self) -> str:
         return "one of " + ", ".join(f'"{value}"' for value in self.values)
 
+    def form_field(self) -> OneOf:
+        """How a person sets it."""
+        return OneOf({value: words(value) for value in self.values}, expected=self.expected)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
     """A string of a certain shape; `known` is a further test, of new input only.
 
     What `known` refuses may already be stored (the set of time zones changes with every
-    release of tzdata), so it is never a reason to quarantine a value.
+    release of tzdata), so it is never a reason to quarantine a value. `suggested` are values for a
+    person to choose from, in the place of the examples.
     """
 
     pattern: str
@@ -53,6 +64,7 @@ class Shape:
     description: str
     examples: tuple[str, ...]
     known: Callable[[str], bool] | None = None
+    suggested: Callable[[], Iterable[str]] | None = None
     json_type: JsonType = "string"
     column_type: str = "text"
     field: str = "TextField"
@@ -60,6 +72,20 @@ class Shape:
     @property
     def expected(self) -> str:
         return f"{self.description}, at most {self.max_length} characters"
+
+    def form_field(self) -> Line:
+        """How a person sets it."""
+        return Line(
+            self._parsed,
+            expected=self.expected,
+            help_text=capfirst(_(self.description)),
+            suggestions=self.suggested() if self.suggested else self.examples,
+            size=24,
+        )
+
+    def _parsed(self, text: str) -> str | None:
+        fits = len(text) <= self.max_length and re.fullmatch(self.pattern, text)
+        return text if fits and (self.known is None or self.known(text)) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +102,18 @@ class WholeNumber:
     def expected(self) -> str:
         return f"an integer from {self.minimum} to {self.maximum}"
 
+    def form_field(self) -> Line:
+        """How a person sets it."""
+        # Not type="number": a browser sends what is no number as if nothing had been entered.
+        bounds = _("From %(minimum)s to %(maximum)s") % vars(self)
+        return Line(
+            self._parsed, expected=self.expected, help_text=bounds, size=6, inputmode="numeric"
+        )
+
+    def _parsed(self, text: str) -> int | None:
+        value = int(text) if re.fullmatch(r"-?\d{1,19}", text) else None
+        return value if value is not None and self.minimum <= value <= self.maximum else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
@@ -85,6 +123,10 @@ class Flag:
     column_type: str = "boolean"
     field: str = "BooleanField"
     expected: str = "true or false"
+
+    def form_field(self) -> OneOf:
+        """How a person sets it."""
+        return OneOf({True: _("Yes"), False: _("No")}, expected=self.expected)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +138,15 @@ class ClockTime:
     column_type: str = "time without time zone"
     field: str = "TimeField"
     expected: str = 'a time "HH:MM" from "00:00" to "23:59"'
+
+    def form_field(self) -> Line:
+        """How a person sets it."""
+        example = _("On the 24-hour clock, such as 22:30")
+        return Line(self._parsed, expected=self.expected, help_text=example, size=6)
+
+    def _parsed(self, text: str) -> str | None:
+        time = text.zfill(len("HH:MM"))
+        return time if re.fullmatch(self.pattern, time) else None
 
 
 Domain = Choice | Shape | WholeNumber | Flag | ClockTime
@@ -152,6 +203,10 @@ def zone_is_known(name: str) -> bool:
     return name in _zones()
 
 
+def _zones_in_order() -> list[str]:
+    return sorted(_zones())
+
+
 _FLAG = Flag()
 _TIME = ClockTime()
 _LANGUAGE = Shape(
@@ -175,6 +230,7 @@ _TIMEZONE = Shape(
         "Pacific/Auckland",
     ),
     known=zone_is_known,
+    suggested=_zones_in_order,
 )
 
 LEAVES: tuple[Leaf, ...] = (

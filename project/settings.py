@@ -77,8 +77,11 @@ INSTALLED_APPS = [
     "project",
     "project.accounts",
     "prefs",
+    "prefs.pages",
 ]
 AUTH_USER_MODEL = "accounts.User"
+LOGIN_REDIRECT_URL = "prefs_pages:preferences"
+LOGOUT_REDIRECT_URL = "login"
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

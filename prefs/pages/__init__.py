@@ -1,0 +1,1 @@
+"""The settings page for people, at whatever address a site includes `prefs.pages.urls`."""

@@ -1,0 +1,65 @@
+"""What is stored for somebody, part by part, as the page shows it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connections
+
+from prefs.mapping import Leaf, Node
+from prefs.sql.parts import parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A leaf that is there, or what stands in the place of an object of leaves.
+
+    The text is JSON; that of a part which does not `fit` is cut off where it is long.
+    """
+
+    text: str
+    length: int
+    fits: bool
+
+    @property
+    def left_out(self) -> int:
+        """How many characters of its text are not shown."""
+        return self.length - len(self.text)
+
+    @property
+    def value(self) -> Any:
+        """The value of one that fits: such a one is short, and no number in it is rounded."""
+        return json.loads(self.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """The parts of one document by their dotted names."""
+
+    parts: dict[str, Part]
+
+    @classmethod
+    def of(cls, text: str | None, alias: str) -> Stored:
+        """Those of the document with this text, which the database `alias` takes apart."""
+        with connections[alias].cursor() as cursor:
+            cursor.execute(parts(), {"text": text})
+            return cls(
+                parts={
+                    name: Part(text=shown, length=length, fits=fits)
+                    for name, shown, length, fits in cursor
+                }
+            )
+
+    def leaf(self, leaf: Leaf) -> Part | None:
+        """What is stored of a leaf."""
+        return self.parts.get(leaf.dotted)
+
+    def instead_of(self, node: Node) -> Part | None:
+        """What is stored where an object of leaves is expected, and would be lost with the first.
+
+        A null says nothing that could be lost.
+        """
+        part = self.parts.get(node.dotted)
+        return None if part is None or part.text == "null" else part

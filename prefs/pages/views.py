@@ -1,0 +1,102 @@
+"""The view of the settings page: shows what is stored, saves what was changed.
+
+A save is one transaction: the owner's row is locked, what is stored is read, what was changed on
+the page is merged into it. So what is decided on is what is there when it is written.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import connections, router, transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.http import require_http_methods
+
+from prefs.codec import InvalidDocument, UnprintableDocument
+from prefs.managers import UnsupportedIsolation, lock_users
+from prefs.models import UserPreferences
+from prefs.owners import key_of, no_such_user
+from prefs.pages.forms import PreferencesForm, title
+from prefs.pages.stored import Stored
+from prefs.routing import MissingSwitch
+
+_log = logging.getLogger(__name__)
+
+_LATER = _(
+    "Your preferences cannot be reached at the moment. Nothing was changed. Please try again in a"
+    " few minutes."
+)
+# What a person is told, where there is no page to show.
+_TROUBLE: dict[type[Exception], tuple[int, Any]] = {
+    MissingSwitch: (503, _LATER),
+    UnsupportedIsolation: (503, _LATER),
+    UnprintableDocument: (
+        507,
+        _(
+            "What is stored for you is too large to be shown. All of it is kept; please ask those"
+            " who run this site to correct it."
+        ),
+    ),
+    ObjectDoesNotExist: (404, _("There are no preferences for this account.")),
+}
+
+
+@login_required
+@never_cache
+@csrf_protect
+@require_http_methods(["GET", "HEAD", "POST"])
+def preferences(request: HttpRequest) -> HttpResponse:
+    """The caller's own preferences: the page, or what was changed on it saved."""
+    try:
+        return _save(request) if request.method == "POST" else _show(request)
+    except tuple(_TROUBLE) as error:
+        status, sentence = next(told for kind, told in _TROUBLE.items() if isinstance(error, kind))
+        _log.warning("The settings page answered %s: %s", status, error)
+        return render(request, "prefs/trouble.html", {"sentence": sentence}, status=status)
+
+
+def _owner_of(request: HttpRequest) -> Any:
+    return key_of(request.user.pk)
+
+
+def _show(request: HttpRequest) -> HttpResponse:
+    documents = UserPreferences.objects
+    text = documents.document_text(_owner_of(request))
+    return _page(request, PreferencesForm(Stored.of(text, documents.db)))
+
+
+def _save(request: HttpRequest) -> HttpResponse:
+    """Merge what was changed, under the owner's lock (FOR NO KEY UPDATE), or show what is wrong."""
+    alias = router.db_for_write(UserPreferences)
+    documents, owner = UserPreferences.objects.db_manager(alias), _owner_of(request)
+    with transaction.atomic(using=alias):
+        with connections[alias].cursor() as cursor:
+            if lock_users(cursor, [owner]) is None:
+                raise no_such_user(owner)
+        stored = Stored.of(documents.document_text(owner), alias)
+        form = PreferencesForm(stored, request.POST)
+        if form.is_valid() and form.changed:
+            try:
+                documents.merge_text(owner, form.patch())
+            except InvalidDocument as error:
+                form.refused(error.errors)
+    if form.errors:
+        return _page(request, form, status=422)
+    what = "; ".join(map(title, form.changed))
+    messages.success(request, _("Saved: %s.") % what if what else _("Nothing was changed."))
+    # To the same address, without this request's body: to load it again sends nothing again.
+    return redirect(request.path)
+
+
+def _page(request: HttpRequest, form: PreferencesForm, status: int = 200) -> HttpResponse:
+    problems = list(form.problems()) if form.is_bound else []
+    context = {"form": form, "groups": form.groups(), "problems": problems}
+    return render(request, "prefs/preferences.html", context, status=status)
