@@ -56,6 +56,10 @@ class Answer(forms.Field, abc.ABC):
         found: str | None = self.widget.value_from_datadict(data, MultiValueDict(), name)
         return found
 
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Whether it is another answer than the initial one."""
+        return bool((initial or "") != (data or ""))
+
 
 class OneOf(Answer, forms.TypedChoiceField):
     """One of a few values, or none. Its answers are the values' JSON."""
@@ -120,10 +124,6 @@ class Line(Answer, forms.CharField):
     def offer_to_keep(self) -> None:
         """Say that nothing entered means it."""
         self.widget.attrs["placeholder"] = _("Keep as it is")
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        """Whether it is another answer than the initial one."""
-        return bool((initial or "") != (data or ""))
 
     def clean(self, value: Any) -> Any:
         """The value; None for "not set"."""

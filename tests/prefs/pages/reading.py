@@ -98,7 +98,8 @@ class Person:
     def saves(self, page: Shown, answers: dict[str, str]) -> Shown:
         """The page after they were saved, as they have to be."""
         answer = self.sends(page, answers)
-        assert (answer.status_code, answer.headers.get("Location")) == (302, ADDRESS), read(answer)
+        assert answer.status_code == 302, read(answer).text
+        assert answer["Location"] == ADDRESS
         return self.opens()
 
     def is_refused(self, page: Shown, answers: dict[str, str]) -> Shown:
