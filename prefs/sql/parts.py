@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import cache
 
 from prefs.mapping import LEAVES, inner_nodes
-from prefs.sql.expressions import literal, path_literal, typed_value
+from prefs.sql.expressions import path_literal, typed_value
+from prefs.sql.names import literal
 
 SHOWN = 300
 
