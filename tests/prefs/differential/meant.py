@@ -19,26 +19,35 @@ _TABLES, _DROPPED = (Place.TABLES,), (Place.DROPPED,)
 
 @dataclass(frozen=True, kw_only=True)
 class Meant:
-    """What differs of an operation in these places, exactly: (plain, ours)."""
+    """What differs of an operation in these places, exactly: (plain, ours).
+
+    `line` is where docs/adopting.md says so: the beginning of a row of its table, or of a sentence.
+    """
 
     because: str
+    line: str
     what: Differences
     places: Collection[Place] = tuple(Place)
 
 
 def _refused(error: str, why: str, *places: Place) -> Meant:
     what = {"error": ("none", error), "documents.1001": (_DARK, _LIGHT)}
-    return Meant(because=why, what=what, places=places)
+    return Meant(because=why, line=_STRANGERS, what=what, places=places)
 
 
 _DIFFERENCE = "rule 5: a save writes what it changed, so leaves that others wrote meanwhile stay"
 _UNKNOWN = "A3: where tables are read, a manager that we do not know is refused to update documents"
 _ISOLATION = "protocol: documents are written in READ COMMITTED alone, else nobody sees the route"
 
+_OLDER = "| `save()` of an instance that is older than what others stored |"
+_LEVELS = "| a write at REPEATABLE READ or SERIALIZABLE |"
+_STRANGERS = "An unknown manager, raw SQL and the previous release write the column itself."
+
 MEANT: dict[str, list[Meant]] = {
     "two_instances_save_in_turn": [
         Meant(
             because=_DIFFERENCE,
+            line=_OLDER,
             what={
                 "result.a": ("1", "2"),
                 "signals[3].others see": ('{"a": 1, "b": 2}', '{"a": 2, "b": 2}'),
@@ -49,6 +58,7 @@ MEANT: dict[str, list[Meant]] = {
     "a_stale_instance_saves_another_field": [
         Meant(
             because=_DIFFERENCE,
+            line=_OLDER,
             what={
                 "signals[1].others see": ('{"a": 1}', '{"a": 2}'),
                 "documents.1001": ('{"a": 1}', '{"a": 2}'),
@@ -58,6 +68,7 @@ MEANT: dict[str, list[Meant]] = {
     "wait_for_a_writer_and_save": [
         Meant(
             because=_DIFFERENCE,
+            line=_OLDER,
             what={
                 "signals[1].others see": (_MORE, _BOTH),
                 "documents.1001": (_MORE, _BOTH),
@@ -68,6 +79,7 @@ MEANT: dict[str, list[Meant]] = {
         Meant(
             because="rule 5: a JSON null is loaded as None, which is no change, so it stays what it"
             " is; a plain save makes SQL NULL of it",
+            line="| `save()` of a document that is the JSON value `null`, as it was loaded |",
             what={
                 "signals[17].others see": ("None", "null"),
                 "documents.1009": ("None", "null"),
@@ -77,6 +89,7 @@ MEANT: dict[str, list[Meant]] = {
     "bulk_create_ignoring_conflicts_with_documents": [
         Meant(
             because="rule 10: which rows were inserted is not known, so UnknownInsertions",
+            line="| `bulk_create` with `ignore_conflicts`, or with `update_conflicts` that",
             what={
                 "error": ("none", "UnknownInsertions"),
                 "documents.1003": (_DARK, "absent"),
@@ -88,12 +101,14 @@ MEANT: dict[str, list[Meant]] = {
         Meant(
             because="A2: Django's bulk_update looks for the child's key among its parents, and sets"
             " what it does not find to NULL; ours is stored",
+            line="| `bulk_update` of children of the user model that have a key of their own |",
             what={"documents.1003": ("None", '{"n": 2}')},
         )
     ],
     "a_form_with_what_jsonb_refuses": [
         Meant(
             because="A20: what cannot be stored is an error at the field",
+            line="| a form with NaN,",
             what={
                 "result[1]": ("True", "False"),
                 "result[2]": ("True", "False"),
@@ -106,6 +121,7 @@ MEANT: dict[str, list[Meant]] = {
     "save_in_a_repeatable_read": [
         Meant(
             because=_ISOLATION,
+            line=_LEVELS,
             what={
                 "error": ("none", "UnsupportedIsolation"),
                 "signals[1]": ("there", "absent"),
@@ -116,6 +132,7 @@ MEANT: dict[str, list[Meant]] = {
     "overtaken_in_a_repeatable_read": [
         Meant(
             because=_ISOLATION,
+            line=_LEVELS,
             what={"error": ("OperationalError", "UnsupportedIsolation")},
             places=(*_TABLES, *_DROPPED),
         )
@@ -123,6 +140,7 @@ MEANT: dict[str, list[Meant]] = {
     "a_plain_queryset_creates_in_bulk": [
         Meant(
             because="A3: once the column is dropped, a manager that we do not know is refused",
+            line=_STRANGERS,
             what={
                 "error": ("none", "ProgrammingError"),
                 "documents.1001": (_DARK, "absent"),

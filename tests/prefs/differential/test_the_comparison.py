@@ -15,6 +15,7 @@ from tests.prefs.differential.operations import everything
 from tests.prefs.differential.outcome import differences, run
 from tests.prefs.differential.world import World
 from tests.support import stores
+from tests.support.scratch import ROOT
 from tests.support.stores import Place
 
 OPERATIONS = everything()
@@ -97,6 +98,16 @@ def test_stores_that_part_are_noticed(ours: World, expected: Expected) -> None:
 def test_the_list_of_differences_names_operations_and_reasons() -> None:
     assert set(MEANT) <= set(OPERATIONS)
     assert all(each.because for several in MEANT.values() for each in several)
+
+
+def test_the_documentation_has_a_line_for_each_difference_that_is_meant() -> None:
+    said = (ROOT / "docs" / "adopting.md").read_text(encoding="utf-8").split("\n")
+    assert [
+        (operation, each.line)
+        for operation, several in MEANT.items()
+        for each in several
+        if not any(line.startswith(each.line) for line in said)
+    ] == []
 
 
 def test_each_kind_of_statement_is_sent_by_some_operation() -> None:
