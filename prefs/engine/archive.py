@@ -18,10 +18,11 @@ from prefs.engine import audit
 from prefs.engine.batches import Control, Progress
 from prefs.engine.evidence import database_now
 from prefs.engine.flips import lock_transitions
-from prefs.engine.sight import seeing_everybody
+from prefs.engine.sight import rows_of_everybody
 from prefs.errors import PrefsError, Refused
 from prefs.models import Run, Transition
 from prefs.sql import archive
+from prefs.sql.asking import execute
 from prefs.sql.names import ARCHIVE_TABLE
 
 _LISTED = 20
@@ -89,7 +90,7 @@ class Check:
 
 def measure(alias: str, run: Run) -> Archive:
     """The archive that a run has just made. Reads it once through; locks nothing."""
-    archived, departed, checksum, size = _totals(alias)
+    [(archived, departed, checksum, size)] = rows_of_everybody(alias, archive.totals())
     return Archive(
         run=run.pk,
         users=archived + departed,
@@ -97,13 +98,6 @@ def measure(alias: str, run: Run) -> Archive:
         bytes=size,
         made_at=database_now(alias),
     )
-
-
-def _totals(alias: str) -> tuple[int, int, str, int]:
-    with seeing_everybody(alias) as cursor:
-        cursor.execute(archive.totals())
-        archived, departed, checksum, size = cursor.fetchone()
-    return archived, departed, checksum, size
 
 
 def recorded(alias: str) -> Archive:
@@ -137,13 +131,11 @@ def check(alias: str, control: Control) -> Check:
     compared. Raises NoArchive. Locks nothing.
     """
     made = recorded(alias)
-    archived, departed, checksum, size = _totals(alias)
+    [(archived, departed, checksum, size)] = rows_of_everybody(alias, archive.totals())
     compared, wrong, listed, complete = 0, 0, list[Any](), False
-    after = None
+    place = {"after": None, "size": control.batch_size}
     while not complete and not control.stopped():
-        with seeing_everybody(alias) as cursor:
-            cursor.execute(archive.compared(), {"after": after, "size": control.batch_size})
-            after, users, keys = cursor.fetchone()
+        [(place["after"], users, keys)] = rows_of_everybody(alias, archive.compared(), **place)
         compared, wrong, complete = compared + users, wrong + len(keys), users == 0
         listed += keys[: _LISTED - len(listed)]
         done = Progress(phase="check", users=compared, total=archived, differing=wrong)
@@ -180,8 +172,7 @@ def remove(alias: str, settings: Settings, control: Control) -> Archive:
         lock_transitions(alias)
         made, dropped = removable(alias, settings), _drop(alias)
         assert dropped is not None
-        with connections[alias].cursor() as cursor:
-            cursor.execute(archive.empty())
+        execute(connections[alias], archive.empty())
         dropped.figures["archive"]["removed_at"] = database_now(alias).isoformat()
         dropped.save(using=alias, update_fields=["figures"])
         audit.record(alias, audit.Event.ARCHIVE, "archive removed", **made.figures())

@@ -21,7 +21,7 @@ from prefs.conf import Settings
 from prefs.ddl import LOCK_NOT_AVAILABLE, Tries, sqlstate
 from prefs.engine.leases import Holding, Tally
 from prefs.engine.pace import Pace
-from prefs.engine.sight import seeing_everybody
+from prefs.engine.sight import rows_of_everybody
 from prefs.errors import PrefsError, Refused
 from prefs.mapping import BLOB_COLUMN
 from prefs.sql import copying
@@ -222,16 +222,12 @@ class Walk:
             if state[:2] not in _OF_A_ROW:
                 raise error
             if size == 1:
-                raise UserRefused(holding, self._next_key(holding), error) from error
+                place = {"after": to_key(holding.row.cursor), "last": to_key(holding.row.upto)}
+                [(key, _)] = rows_of_everybody(self.alias, copying.chunk_end(), **place, size=1)
+                raise UserRefused(holding, key, error) from error
         self.pace.missed(size)
         holding.retries += 1
         self._tell(holding, f"{_cause(state)}, batch {self.pace.size}")
-
-    def _next_key(self, holding: Holding) -> Any:
-        with seeing_everybody(self.alias) as cursor:
-            after, last = to_key(holding.row.cursor), to_key(holding.row.upto)
-            cursor.execute(copying.chunk_end(), {"after": after, "last": last, "size": 1})
-            return cursor.fetchone()[0]
 
     def _give_up_when_stuck(self, holding: Holding, since: float | None, state: str) -> None:
         """Lose patience with one user; while there are fewer to take, that is tried first."""

@@ -9,15 +9,13 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from prefs.sql import installed
+from prefs.sql import asking, installed
 from prefs.sql.places import placed
 
 
 def rows(alias: str, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
     """The rows of one statement."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+    return asking.rows(connections[alias], statement, parameters)
 
 
 def placed_in(alias: str, text: str) -> str:

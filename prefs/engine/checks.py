@@ -13,6 +13,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from prefs.engine.integrity import problems
 from prefs.sql import catalog
+from prefs.sql.asking import one
 
 
 def installation_is_intact(
@@ -42,15 +43,9 @@ def _is_migrated(alias: str) -> bool:
 
 def made_without_migrations(alias: str) -> bool:
     """Whether Django made the tables by itself, so that nothing guards or reads them yet."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(catalog.tables_alone())
-        [(alone,)] = cursor.fetchall()
-    return bool(alone) and not _has_migrations(alias)
-
-
-def _has_migrations(alias: str) -> bool:
-    applied = MigrationRecorder(connections[alias]).applied_migrations()
-    return any(label == "prefs" for label, _ in applied)
+    [alone] = one(connections[alias], catalog.tables_alone())
+    applied = MigrationRecorder(connections[alias]).applied_migrations() if alone else {}
+    return bool(alone) and not any(label == "prefs" for label, _ in applied)
 
 
 def _not_installed(alias: str) -> checks.CheckMessage:

@@ -20,9 +20,12 @@ from prefs.engine.states import Action, Edge, State, last_transition
 from prefs.errors import PrefsError
 from prefs.models import Transition
 from prefs.sql import catalog, rights
+from prefs.sql.asking import execute, one
 from prefs.sql.names import literal, names
 from prefs.sql.rights import PUBLIC
 from prefs.sql.triggers import capture_triggers
+
+_DEFINITION = ("type", "default", "not_null", "comment", "indexes", "privileges")
 
 
 class DefinitionLost(PrefsError):
@@ -34,18 +37,6 @@ class DefinitionLost(PrefsError):
             " Add it by hand (a jsonb column `preferences` with the default of your site), then"
             " run `manage.py rollback_prefs --to read_cutover`."
         )
-
-
-def _execute(alias: str, statement: str) -> None:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(statement)
-
-
-def _definition(alias: str) -> dict[str, Any]:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(catalog.column_definition())
-        keys = ("type", "default", "not_null", "comment", "indexes", "privileges")
-        return dict(zip(keys, cursor.fetchone(), strict=True))
 
 
 def drop(
@@ -61,22 +52,24 @@ def drop(
     `vouch` is called in there too: it raises what forbids the drop, or returns figures for
     its record. Takes ACCESS EXCLUSIVE on the users table for a moment.
     """
+    connection = connections[alias]
 
     def work() -> Transition:
         if edge.action is Action.CONTRACT_EMPTY:
             # Nobody can write, or become a user, between the gate and the drop.
-            _execute(alias, f"LOCK TABLE {names().users} IN ACCESS EXCLUSIVE MODE")
+            execute(connection, f"LOCK TABLE {names().users} IN ACCESS EXCLUSIVE MODE")
         findings = begin(edge, alias, settings)
         figures = vouch()
         if edge.action is Action.CONTRACT_EMPTY:
             turn(alias, edge.target)
-        definition = _definition(alias)
+        found = one(connection, catalog.column_definition())
+        definition = dict(zip(_DEFINITION, found, strict=True))
         for trigger in capture_triggers():
-            _execute(alias, trigger.drop)
-        _execute(alias, f"ALTER TABLE {names().users} DROP COLUMN {names().blob} RESTRICT")
+            execute(connection, trigger.drop)
+        execute(connection, f"ALTER TABLE {names().users} DROP COLUMN {names().blob} RESTRICT")
         return record(edge, alias, findings, column=definition, **figures)
 
-    taken = ddl.locked(connections[alias], "drop the column", work, control.tries(settings))
+    taken = ddl.locked(connection, "drop the column", work, control.tries(settings))
     forget_cached_switches()
     return taken
 
@@ -89,7 +82,7 @@ def add(edge: Edge, alias: str, settings: Settings, control: Control) -> Transit
     captured nor refused. A change of the catalogue alone: no row is written. Takes ACCESS
     EXCLUSIVE on the users table for a moment.
     """
-    n = names()
+    n, connection = names(), connections[alias]
 
     def work() -> Transition:
         findings = begin(edge, alias, settings)
@@ -97,23 +90,24 @@ def add(edge: Edge, alias: str, settings: Settings, control: Control) -> Transit
         if dropped is None:
             raise DefinitionLost
         made = dropped.figures["column"]
-        _execute(alias, f"ALTER TABLE {n.users} ADD COLUMN {n.blob} {made['type']} DEFAULT '{{}}'")
+        column = f"{n.blob} {made['type']} DEFAULT '{{}}'"
+        execute(connection, f"ALTER TABLE {n.users} ADD COLUMN {column}")
         # Apart, for a volatile one would write every user anew under the lock. Nobody is
         # inserted before both are there, and those who are there wait for the fill.
         default = f"SET DEFAULT {made['default']}" if made["default"] else "DROP DEFAULT"
-        _execute(alias, f"ALTER TABLE {n.users} ALTER COLUMN {n.blob} {default}")
+        execute(connection, f"ALTER TABLE {n.users} ALTER COLUMN {n.blob} {default}")
         if made["comment"]:
             # DDL takes no parameters, which server-side binding would send apart.
             comment = literal(made["comment"])
-            _execute(alias, f"COMMENT ON COLUMN {n.users}.{n.blob} IS {comment}")
+            execute(connection, f"COMMENT ON COLUMN {n.users}.{n.blob} IS {comment}")
         for role, privilege, grantable in made.get("privileges", []):
             if role == PUBLIC or catalogs.rows(alias, rights.role(), role=role):
-                _execute(alias, rights.grant_on_column(role, privilege, grantable == "true"))
+                execute(connection, rights.grant_on_column(role, privilege, grantable == "true"))
         for trigger in capture_triggers():
-            _execute(alias, trigger.create)
+            execute(connection, trigger.create)
         return record(edge, alias, findings, column=made)
 
-    return ddl.locked(connections[alias], "add the column", work, control.tries(settings))
+    return ddl.locked(connection, "add the column", work, control.tries(settings))
 
 
 def finish(taken: Transition, alias: str, settings: Settings, control: Control) -> None:
@@ -132,25 +126,25 @@ def finish(taken: Transition, alias: str, settings: Settings, control: Control) 
 def _build_index(alias: str, definition: str) -> None:
     concurrently = definition.replace(" INDEX ", " INDEX CONCURRENTLY ", 1)
     name = concurrently.split(" INDEX CONCURRENTLY ", 1)[1].split(" ON ", 1)[0]
-    with connections[alias].cursor() as cursor:
-        cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [name])
-        row = cursor.fetchone()
-        if row == (True,):
-            return
-        if row is not None:
-            cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
-        cursor.execute(concurrently)
+    connection = connections[alias]
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
+    row = one(connection, valid, [name])
+    if row == (True,):
+        return
+    if row is not None:
+        execute(connection, f"DROP INDEX CONCURRENTLY {name}")
+    execute(connection, concurrently)
 
 
 def _set_not_null(alias: str, settings: Settings, control: Control) -> None:
-    users, blob = names().users, names().blob
+    users, blob, connection = names().users, names().blob, connections[alias]
     proof = "prefs_blob_not_null"
 
     def run(statement: str) -> None:
         def work() -> None:
-            _execute(alias, statement)
+            execute(connection, statement)
 
-        ddl.locked(connections[alias], f"run `{statement}`", work, control.tries(settings))
+        ddl.locked(connection, f"run `{statement}`", work, control.tries(settings))
 
     run(f"ALTER TABLE {users} DROP CONSTRAINT IF EXISTS {proof}")
     run(f"ALTER TABLE {users} ADD CONSTRAINT {proof} CHECK ({blob} IS NOT NULL) NOT VALID")

@@ -13,6 +13,7 @@ from django.db import connections
 
 from prefs.engine.states import State, last_transition
 from prefs.models import Run, Transition
+from prefs.sql.asking import one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +28,7 @@ class Evidence:
 
 def database_now(alias: str) -> datetime:
     """The database's clock, now and not at the start of the transaction."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
+    now: datetime = one(connections[alias], "SELECT clock_timestamp()")[0]
     return now
 
 

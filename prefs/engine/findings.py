@@ -11,7 +11,7 @@ from django.db import connections
 from prefs.conf import Settings
 from prefs.engine import catalogs
 from prefs.engine.look import Look, look
-from prefs.engine.sight import seeing_everybody
+from prefs.engine.sight import rows_of_everybody
 from prefs.engine.states import Gate
 
 
@@ -54,9 +54,7 @@ class Inquiry:
 
     def everybody(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a statement over all users. Raises UsersHidden."""
-        with seeing_everybody(self.alias) as cursor:
-            cursor.execute(statement, parameters)
-            return list(cursor.fetchall())
+        return rows_of_everybody(self.alias, statement, **parameters)
 
     def aliases(self) -> list[str]:
         """Django's aliases for this database, which may go to it by a proxy; no replicas."""

@@ -26,6 +26,7 @@ from prefs.errors import Refused
 from prefs.models import Transition
 from prefs.routing import DUAL_WRITE, READ_TABLES
 from prefs.sql import catalog
+from prefs.sql.asking import execute, rows
 
 # The one advisory lock of all transitions: the first bytes of the project's name.
 TRANSITION_LOCK = int.from_bytes(b"prefs", "big")
@@ -55,8 +56,7 @@ class OpenTransition(Refused):
 
 def lock_transitions(alias: str) -> None:
     """Take the advisory lock of all transitions until the end of this transaction."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TRANSITION_LOCK])
+    execute(connections[alias], "SELECT pg_advisory_xact_lock(%s)", [TRANSITION_LOCK])
 
 
 def begin(edge: Edge, alias: str, settings: Settings) -> list[Finding]:
@@ -118,11 +118,14 @@ def turn(alias: str, target: State) -> None:
         (DUAL_WRITE, before.mirrored, target.route.mirrored),
         (READ_TABLES, before.reads_tables, target.route.reads_tables),
     )
-    with connections[alias].cursor() as cursor:
-        cursor.execute(catalog.allow_turning())
-        for name, old, new in pairs:
-            if old != new:
-                cursor.execute(catalog.set_switch(), {"name": name, "active": new})
+    for name, old, new in pairs:
+        if old != new:
+            _set_switch(alias, name, new)
+
+
+def _set_switch(alias: str, name: str, active: bool) -> None:
+    execute(connections[alias], catalog.allow_turning())
+    execute(connections[alias], catalog.set_switch(), {"name": name, "active": active})
 
 
 def put_back(alias: str, name: str, active: bool) -> None:
@@ -130,10 +133,9 @@ def put_back(alias: str, name: str, active: bool) -> None:
 
     Only for a switch that was changed behind the guard and routes to a column that is gone.
     """
-    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+    with transaction.atomic(using=alias):
         lock_transitions(alias)
-        cursor.execute(catalog.allow_turning())
-        cursor.execute(catalog.set_switch(), {"name": name, "active": active})
+        _set_switch(alias, name, active)
         audit.record(alias, audit.Event.REPAIR, f"switch {name} put back")
     transaction.on_commit(forget_cached_switches, using=alias)
 
@@ -170,9 +172,7 @@ def drain(
 
 
 def _writers(alias: str) -> set[str]:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(catalog.writers())
-        return {row[0] for row in cursor.fetchall()}
+    return {writer for (writer,) in rows(connections[alias], catalog.writers())}
 
 
 def blockers(alias: str, waiting: Collection[str] | None = None) -> list[Blocker]:

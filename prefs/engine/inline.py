@@ -8,7 +8,7 @@ from prefs import conf
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import Control
 from prefs.engine.repair import Direction
-from prefs.engine.sight import REMEDY, describe, hidden_from, seeing_everybody
+from prefs.engine.sight import REMEDY, describe, hidden_from, rows_of_everybody
 from prefs.engine.states import State, current_state
 from prefs.sql import catalog
 
@@ -24,9 +24,7 @@ def backfill_inline(alias: str, say: Callable[[str], None]) -> None:
         say(f"    Nothing was copied here: {describe(hidden)}. {REMEDY}")
         return
     limit = conf.current().inline_backfill_max_users
-    with seeing_everybody(alias) as cursor:
-        cursor.execute(catalog.users_up_to(), {"limit": limit + 1})
-        users = int(cursor.fetchone()[0])
+    [(users,)] = rows_of_everybody(alias, catalog.users_up_to(), limit=limit + 1)
     if users > limit:
         say(
             f"    More than {limit} users: nothing was copied here."

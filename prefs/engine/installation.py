@@ -6,7 +6,7 @@ themselves and their constraints are the migrations'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from prefs.engine.batches import Control
 from prefs.engine.flaws import Flaw, Part
 from prefs.engine.look import look
 from prefs.engine.rights import wrong_rights
+from prefs.sql.asking import execute
 
 _NOT_ALLOWED = "42501"
 
@@ -70,16 +71,11 @@ def _put_right(flaw: Flaw, alias: str, settings: Settings, control: Control) -> 
         return
 
     def work() -> None:
-        _run(flaw.statements, alias)
+        for statement in flaw.statements:
+            execute(connections[alias], statement)
 
     with _leaving_what_is_not_allowed():
         ddl.locked(connections[alias], f"put right: {flaw}", work, control.tries(settings))
-
-
-def _run(statements: Iterable[str], alias: str) -> None:
-    with connections[alias].cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
 
 
 @contextmanager
@@ -98,6 +94,7 @@ def put_rights_right(alias: str, settings: Settings, say: Callable[[str], None])
     """
     for flaw in wrong_rights(look(alias), settings):
         with _leaving_what_is_not_allowed(), transaction.atomic(using=alias):
-            _run(flaw.statements, alias)
+            for statement in flaw.statements:
+                execute(connections[alias], statement)
     for flaw in wrong_rights(look(alias), settings):
         say(f"    {integrity.told(flaw)}. {flaw.remedy}.")

@@ -25,6 +25,7 @@ from prefs.engine.sight import must_see_everybody, seeing_everybody
 from prefs.engine.states import State, current_state
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql import keys as sql
+from prefs.sql.asking import execute, one
 from prefs.sql.installed import foreign_key_name
 from prefs.sql.names import ARCHIVE_TABLE, names, qualified
 
@@ -60,9 +61,8 @@ def put_aside(alias: str, settings: Settings, control: Control) -> None:
     def work() -> None:
         lock_transitions(alias)
         if current_state(alias) is State.EXPANDED:
-            with connections[alias].cursor() as cursor:
-                for table in _TABLES:
-                    cursor.execute(sql.drop_key(table))
+            for table in _TABLES:
+                execute(connections[alias], sql.drop_key(table))
 
     gentle = replace(control.tries(settings), longest=ddl.FIRST_TRY, patience=_PATIENCE)
     wanted = ddl.Wanted(tables=(names().users, *map(qualified, _TABLES)))
@@ -103,14 +103,12 @@ def _add(table: str, alias: str, tries: ddl.Tries) -> None:
         _alone(alias)
         # Only in `expanded` does nobody else use it, and may we wait for it.
         if current_state(alias) is State.EXPANDED:
-            with connections[alias].cursor() as cursor:
-                cursor.execute(ddl.timeout_statement(_FOR_AUTOVACUUM))
-                cursor.execute(sql.lock_table(table))
+            execute(connections[alias], ddl.timeout_statement(_FOR_AUTOVACUUM))
+            execute(connections[alias], sql.lock_table(table))
 
     def work() -> None:
         if missing(alias, [table]):
-            with connections[alias].cursor() as cursor:
-                cursor.execute(sql.add_key(table))
+            execute(connections[alias], sql.add_key(table))
 
     wanted = ddl.Wanted(tables=(names().users, qualified(table)), against_readers=False)
     what = f"add the foreign key {foreign_key_name(table)}"
@@ -145,7 +143,5 @@ def _validate(table: str, alias: str, tries: ddl.Tries) -> None:
 
 def _alone(alias: str) -> None:
     """Hold the advisory lock of those who put keys back. Raises _AnotherIsAtIt."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(sql.one_at_a_time())
-        if cursor.fetchone() != (True,):
-            raise _AnotherIsAtIt
+    if one(connections[alias], sql.one_at_a_time()) != (True,):
+        raise _AnotherIsAtIt

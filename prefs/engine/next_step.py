@@ -11,17 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from prefs.blockers import Blocker
-from prefs.conf import Settings
-from prefs.engine.archive import Archive
-from prefs.engine.findings import Finding
-from prefs.engine.flaws import Problem
 from prefs.engine.leases import OPEN
 from prefs.engine.ranges import held
 from prefs.engine.standing import Kind, Standing
 from prefs.engine.states import Gate, State, is_forward
-from prefs.engine.transitions import Plan
-from prefs.models import Run, Transition
+from prefs.engine.status import Status
+from prefs.models import Run
 
 _COMMANDS = {
     Run.Kind.BACKFILL: "backfill_prefs",
@@ -58,58 +53,40 @@ class NextStep:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Situation:
-    """What the next step depends on, as it was found at one look."""
-
-    alias: str
-    settings: Settings
-    state: State
-    now: datetime
-    users: int
-    problems: tuple[Problem, ...]
-    last: Transition | None
-    waits_for: tuple[Blocker, ...]
-    plans: tuple[Plan, ...]
-    standing: Standing
-    archive: Archive | None
-
-    @property
-    def goes_back(self) -> bool:
-        """Whether the last transition was one back."""
-        last = self.last
-        return last is not None and not is_forward(State(last.from_state), State(last.to_state))
-
-    def way(self, target: State) -> Plan:
-        """The transition to `target`, with what its gates say."""
-        return next(each for each in self.plans if each.edge and each.edge.target is target)
-
-    def done_since(self, kind: Run.Kind, phase: Run.Phase) -> bool:
-        """Whether such a phase was gone through whole since the last transition."""
-        runs = Run.objects.using(self.alias).filter(kind=kind, phase=phase, status=Run.Status.DONE)
-        since = self.last.settled_at if self.last else None
-        return (runs.filter(phase_began_at__gt=since) if since else runs).exists()
-
-
-def next_step(found: Situation) -> NextStep:
+def next_step(found: Status) -> NextStep:
     """What an operator should do next. Locks nothing."""
     if found.problems:
         first = found.problems[0]
         return NextStep(says=f"Repair first: {first.what}. {first.repair}".strip())
-    last = found.last
-    if last is not None and last.settled_at is None:
-        forward = not found.goes_back
-        command = f"{'advance_prefs' if forward else 'rollback_prefs'} --to {last.to_state}"
+    if last := found.unsettled:
+        command = f"{_command(not _goes_back(found))} --to {last.to_state}"
         waits = "".join(f"; waiting for {each}" for each in found.waits_for[:1])
         return _run(command, f"it finishes the transition {last}, which has not settled{waits}")
     return _open_run(found) or _BY_STATE[found.state](found)
+
+
+def _goes_back(found: Status) -> bool:
+    """Whether the last transition was one back."""
+    last = found.last
+    return last is not None and not is_forward(State(last.from_state), State(last.to_state))
+
+
+def _done_since(found: Status, kind: Run.Kind, phase: Run.Phase) -> bool:
+    """Whether such a phase was gone through whole since the last transition."""
+    runs = Run.objects.using(found.alias).filter(kind=kind, phase=phase, status=Run.Status.DONE)
+    since = found.last.settled_at if found.last else None
+    return (runs.filter(phase_began_at__gt=since) if since else runs).exists()
+
+
+def _command(forward: bool) -> str:
+    return "advance_prefs" if forward else "rollback_prefs"
 
 
 def _run(command: str, why: str) -> NextStep:
     return NextStep(says=f"Run `manage.py {command}`: {why}.", command=f"manage.py {command}")
 
 
-def _open_run(found: Situation) -> NextStep | None:
+def _open_run(found: Status) -> NextStep | None:
     """What a run under way, or left, asks for."""
     for run in Run.objects.using(found.alias).filter(status__in=OPEN).order_by("-id"):
         command = _COMMANDS[Run.Kind(run.kind)]
@@ -131,35 +108,35 @@ def _left(run: Run) -> str:
     return f"was left in its {run.phase} phase, {run.status}{error}"
 
 
-def _expanded(found: Situation) -> NextStep:
+def _expanded(found: Status) -> NextStep:
     if not found.users:
         return _step(found, State.DROPPED, "there is no user to move")
     copies = Run.objects.using(found.alias).filter(kind=Run.Kind.BACKFILL, status=Run.Status.DONE)
     if not copies.exists():
         return _run("backfill_prefs", "it copies the blobs to the tables")
-    again = "to go the way again, " if found.goes_back else ""
+    again = "to go the way again, " if _goes_back(found) else ""
     return _step(found, State.DUAL_WRITE, f"{again}from then on every write goes to both stores")
 
 
-def _dual_write(found: Situation) -> NextStep:
-    if found.goes_back and found.standing.kind is Kind.VOID:
+def _dual_write(found: Status) -> NextStep:
+    if _goes_back(found) and found.standing.kind is Kind.VOID:
         return _step(
             found,
             State.EXPANDED,
             "the last step of the way back (or `manage.py backfill_prefs`, to go forward again)",
         )
-    caught_up = found.done_since(Run.Kind.BACKFILL, Run.Phase.CATCH_UP)
+    caught_up = _done_since(found, Run.Kind.BACKFILL, Run.Phase.CATCH_UP)
     if not caught_up and found.standing.kind is not Kind.VERIFIED:
         return _run("backfill_prefs", "it catches up with what was written since the copy")
     return _verified(found) or _step(found, State.READ_CUTOVER, "reads come from the tables then")
 
 
-def _read_cutover(found: Situation) -> NextStep:
-    if not found.goes_back:
+def _read_cutover(found: Status) -> NextStep:
+    if not _goes_back(found):
         return _verified(found) or _step(
             found, State.MIRROR_OFF, "the column is no longer written then"
         )
-    caught_up = found.done_since(Run.Kind.REVERSE, Run.Phase.CATCH_UP)
+    caught_up = _done_since(found, Run.Kind.REVERSE, Run.Phase.CATCH_UP)
     if not caught_up and found.standing.kind is not Kind.VERIFIED:
         return _run("backfill_prefs --reverse", "the column is behind the tables")
     # On the way back a verification counts whatever its age.
@@ -167,7 +144,7 @@ def _read_cutover(found: Situation) -> NextStep:
     return unknown or _step(found, State.DUAL_WRITE, "reads come from the column then")
 
 
-def _verified(found: Situation) -> NextStep | None:
+def _verified(found: Status) -> NextStep | None:
     """What is left to do before the stores are known to be equal."""
     match found.standing.kind:
         case Kind.VERIFIED:
@@ -188,40 +165,36 @@ def _differing(standing: Standing) -> NextStep:
     return _run("verify_prefs --repair", f"{standing.differing} users differ; then verify again")
 
 
-def _mirror_off(found: Situation) -> NextStep:
-    if found.goes_back:
+def _mirror_off(found: Status) -> NextStep:
+    if _goes_back(found):
         return _step(found, State.READ_CUTOVER, "the column is mirrored again then")
     return _step(found, State.DROPPED, "it archives the column, then drops it")
 
 
-def _dropped(found: Situation) -> NextStep:
+def _dropped(found: Status) -> NextStep:
     if found.archive is None:
         return NextStep(says="Nothing: the migration is at its end.")
     until = found.archive.removable_at(found.settings)
-    if found.now < until:
+    if found.asked_at < until:
         says = f"Nothing until {_moment(until)}: then `manage.py archive_prefs --remove` may remove"
         return NextStep(says=f"{says} the archive.", not_before=until)
     return _run("archive_prefs --remove", "the time for which the archive is kept is over")
 
 
-def _step(found: Situation, target: State, why: str) -> NextStep:
+def _step(found: Status, target: State, why: str) -> NextStep:
     """The transition to `target`, or what its first unmet gate asks for."""
-    plan = found.way(target)
+    plan = next(each for each in found.plans if each.edge and each.edge.target is target)
     unmet = [finding for finding in plan.findings if not finding.passes]
     if not unmet:
-        command = "advance_prefs" if is_forward(found.state, target) else "rollback_prefs"
-        return _run(f"{command} --to {target}", why)
+        return _run(f"{_command(is_forward(found.state, target))} --to {target}", why)
     waits = all(finding.gate in _SOAKS for finding in unmet)
     soak = _soak(found) if waits else None
     first = next((each for each in unmet if each.gate not in _SOAKS), unmet[0])
-    return soak or NextStep(says=f"Meet {_gate(first)}, which the step to {target} waits for.")
+    gate = f"the gate {first.gate} ({first.found}; {first.remedy.rstrip('.')})"
+    return soak or NextStep(says=f"Meet {gate}, which the step to {target} waits for.")
 
 
-def _gate(finding: Finding) -> str:
-    return f"the gate {finding.gate} ({finding.found}; {finding.remedy.rstrip('.')})"
-
-
-def _soak(found: Situation) -> NextStep | None:
+def _soak(found: Status) -> NextStep | None:
     """To wait for the end of the soak that is running, if one is."""
     last, settings = found.last, found.settings
     lengths = {
@@ -229,10 +202,10 @@ def _soak(found: Situation) -> NextStep | None:
         State.MIRROR_OFF: (settings.contract_soak, "advance: the column is archived and dropped"),
     }
     length, then = lengths.get(found.state, (timedelta(0), ""))
-    if found.goes_back or last is None or last.settled_at is None:
+    if _goes_back(found) or last is None or last.settled_at is None:
         return None
     end = last.settled_at + length
-    if found.now >= end:
+    if found.asked_at >= end:
         return None
     says = f"Wait until {_moment(end)}, when the soak of {found.state} ends; then {then}."
     return NextStep(says=says, not_before=end)
@@ -242,7 +215,7 @@ def _moment(when: datetime) -> str:
     return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
-_BY_STATE: dict[State, Callable[[Situation], NextStep]] = {
+_BY_STATE: dict[State, Callable[[Status], NextStep]] = {
     State.EXPANDED: _expanded,
     State.DUAL_WRITE: _dual_write,
     State.READ_CUTOVER: _read_cutover,

@@ -13,9 +13,10 @@ from django.db import connections
 
 from prefs.engine import keys
 from prefs.engine.repair import Direction, count_users
-from prefs.engine.sight import seeing_everybody
+from prefs.engine.sight import rows_of_everybody
 from prefs.models import Run
 from prefs.sql import prediction as sql
+from prefs.sql.asking import one
 from prefs.sql.installed import FILL_FACTOR
 
 _SAMPLED = 2_000
@@ -56,11 +57,9 @@ def predict(alias: str, direction: Direction) -> Prediction:
     """
     users = count_users(alias)
     percent = min(100.0, 100.0 * _SAMPLED / max(1, users) + 0.01)
-    with seeing_everybody(alias) as cursor:
-        cursor.execute(sql.sample(), {"percent": percent})
-        seen, missing, differing, user_row, notification_row, topics, users_row = cursor.fetchone()
-        cursor.execute(sql.measured())
-        _, _, users_heap, users_indexes, _ = cursor.fetchone()
+    [sample] = rows_of_everybody(alias, sql.sample(), percent=percent)
+    seen, missing, differing, user_row, notification_row, topics, users_row = sample
+    _, _, users_heap, users_indexes, _ = one(connections[alias], sql.measured())
     if not seen:
         return Prediction(rows=0, table_bytes=0, wal_bytes=0)
     if direction is Direction.FORWARD:
@@ -110,9 +109,7 @@ def outcome(run: Run, alias: str) -> dict[str, Any]:
 
 
 def _measured(alias: str) -> dict[str, int]:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(sql.measured())
-        typed, users, _, _, wal = cursor.fetchone()
+    typed, users, _, _, wal = one(connections[alias], sql.measured())
     return {"tables": int(typed) + int(users), "wal": int(wal)}
 
 

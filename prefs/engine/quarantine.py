@@ -10,7 +10,7 @@ from django.db import DatabaseError
 
 from prefs.codec import unstorable
 from prefs.ddl import sqlstate
-from prefs.engine.sight import seeing_everybody
+from prefs.engine.sight import rows_of_everybody
 from prefs.errors import Mistake
 from prefs.mapping import LEAVES, inner_nodes
 from prefs.sql import quarantine as sql
@@ -120,9 +120,7 @@ def query(alias: str, statement: str, parameters: dict[str, Any]) -> list[tuple[
         if text is not None and unstorable(text):
             raise NotJson(text, "it holds a character that jsonb cannot store")
     try:
-        with seeing_everybody(alias) as cursor:
-            cursor.execute(statement, parameters)
-            return list(cursor.fetchall())
+        return rows_of_everybody(alias, statement, **parameters)
     except DatabaseError as error:
         if sqlstate(error)[:2] not in _NOT_STORABLE:
             raise

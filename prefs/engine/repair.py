@@ -12,11 +12,12 @@ from typing import Any
 
 from django.db import connections
 
-from prefs.engine.sight import seeing_everybody
+from prefs.engine.sight import rows_of_everybody
 from prefs.errors import Refused
 from prefs.managers import lock_users
 from prefs.routing import Route
 from prefs.sql import catalog, copying
+from prefs.sql.asking import one
 
 
 class Direction(enum.Enum):
@@ -103,11 +104,7 @@ def differing(cursor: Any, after: Any, upto: Any) -> list[Any]:
 
 def count_users(alias: str) -> int:
     """About how many users there are: the planner's figure, or a count of a few."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(catalog.users_estimate())
-        estimate = int(cursor.fetchone()[0])
+    [estimate] = one(connections[alias], catalog.users_estimate())
     if estimate == 0:
-        with seeing_everybody(alias) as cursor:
-            cursor.execute(catalog.users_up_to(), {"limit": 1_000_000})
-            estimate = int(cursor.fetchone()[0])
-    return estimate
+        [(estimate,)] = rows_of_everybody(alias, catalog.users_up_to(), limit=1_000_000)
+    return int(estimate)

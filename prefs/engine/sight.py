@@ -70,6 +70,13 @@ def seeing_everybody(alias: str) -> Iterator[Any]:
         cursor.execute(row_security.see_as_before(), {"value": before})
 
 
+def rows_of_everybody(alias: str, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    """The rows of a statement that sees every row, or fails. Raises UsersHidden."""
+    with seeing_everybody(alias) as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
 def see_everybody(alias: str) -> str:
     """To the end of the transaction that is open, every statement sees every row, or fails.
 

@@ -15,6 +15,7 @@ from prefs.errors import PrefsError, Refused
 from prefs.models import Transition
 from prefs.routing import Route
 from prefs.sql import catalog
+from prefs.sql.asking import one
 
 
 class State(enum.StrEnum):
@@ -219,9 +220,7 @@ def current_state(alias: str) -> State:
 
     Raises MissingSwitch, and UnknownState where switches and column contradict each other.
     """
-    with connections[alias].cursor() as cursor:
-        cursor.execute(catalog.state())
-        dual_write, read_tables, has_column = cursor.fetchone()
+    dual_write, read_tables, has_column = one(connections[alias], catalog.state())
     route = Route.of(dual_write, read_tables)
     if route is Route.TABLES:
         return State.MIRROR_OFF if has_column else State.DROPPED

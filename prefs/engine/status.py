@@ -18,8 +18,7 @@ from prefs.engine.evidence import database_now
 from prefs.engine.findings import Inquiry
 from prefs.engine.flaws import Problem
 from prefs.engine.integrity import problems
-from prefs.engine.next_step import NextStep, Situation, next_step
-from prefs.engine.sight import seeing_everybody
+from prefs.engine.sight import rows_of_everybody
 from prefs.engine.standing import Standing, standing
 from prefs.engine.states import (
     EDGES,
@@ -38,22 +37,28 @@ _RECENT = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """A site's place in the migration."""
+    """A site's place in the migration, as it was found at one look."""
 
+    alias: str
+    settings: Settings
     state: State
     stood_since: datetime | None
     asked_at: datetime
-    next_step: NextStep
     users: int
     copied: int
     problems: tuple[Problem, ...]
-    unsettled: Transition | None
+    last: Transition | None
     waits_for: tuple[Blocker, ...]
     plans: tuple[transitions.Plan, ...]
     standing: Standing
     quarantined: tuple[LeafInQuarantine, ...]
     archive: Archive | None
     runs: tuple[Run, ...]
+
+    @property
+    def unsettled(self) -> Transition | None:
+        """The last transition, where it has not reached everyone."""
+        return self.last if self.last and self.last.settled_at is None else None
 
     @property
     def needs_attention(self) -> bool:
@@ -65,44 +70,29 @@ class Status:
 def status(alias: str, settings: Settings) -> Status:
     """The status of a database. Raises MissingSwitch and UnknownState. Locks nothing."""
     state, now = current_state(alias), database_now(alias)
-    users, copied = _counts(alias)
-    runs = Run.objects.using(alias).order_by("-id")
+    [(users, copied)] = rows_of_everybody(alias, catalog.counts())
     inquiry = Inquiry(alias=alias, settings=settings)
-    plans = tuple(
-        transitions.plan(alias, edge.target, settings, forward=edge.forward, inquiry=inquiry)
-        for edge in EDGES
-        if edge.source is state
-    )
     last = last_transition(alias)
-    unsettled = last if last is not None and last.settled_at is None else None
-    situation = Situation(
+    return Status(
         alias=alias,
         settings=settings,
         state=state,
-        now=now,
-        users=users,
-        problems=tuple(problems(alias, inquiry.look)),
-        last=last,
-        waits_for=tuple(transitions.waits_for(unsettled, alias)) if unsettled else (),
-        plans=plans,
-        standing=standing(alias, state, settings),
-        archive=_archive(alias),
-    )
-    return Status(
-        state=state,
         stood_since=_stood_since(last, state, alias),
         asked_at=now,
-        next_step=next_step(situation),
         users=users,
         copied=copied,
-        problems=situation.problems,
-        unsettled=unsettled,
-        waits_for=situation.waits_for,
-        plans=plans,
-        standing=situation.standing,
+        problems=tuple(problems(alias, inquiry.look)),
+        last=last,
+        waits_for=tuple(transitions.waits_for(last, alias)) if last else (),
+        plans=tuple(
+            transitions.plan(alias, edge.target, settings, forward=edge.forward, inquiry=inquiry)
+            for edge in EDGES
+            if edge.source is state
+        ),
+        standing=standing(alias, state, settings),
         quarantined=tuple(leaves_in_quarantine(alias)),
-        archive=situation.archive,
-        runs=tuple(runs[:_RECENT]),
+        archive=_archive(alias),
+        runs=tuple(Run.objects.using(alias).order_by("-id")[:_RECENT]),
     )
 
 
@@ -113,13 +103,6 @@ def _stood_since(last: Transition | None, state: State, alias: str) -> datetime 
     recorder = MigrationRecorder(connections[alias])
     ours = recorder.applied_migrations().items() if state is State.EXPANDED else ()
     return min((made.applied for (app, _), made in ours if app == "prefs"), default=None)
-
-
-def _counts(alias: str) -> tuple[int, int]:
-    with seeing_everybody(alias) as cursor:
-        cursor.execute(catalog.counts())
-        users, copied = cursor.fetchone()
-    return users, copied
 
 
 def _archive(alias: str) -> Archive | None:

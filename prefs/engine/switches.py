@@ -32,6 +32,7 @@ from prefs.errors import PrefsError
 from prefs.models.permissions import ADVANCE
 from prefs.routing import SWITCHES, MissingSwitch, Route
 from prefs.sql import catalog
+from prefs.sql.asking import one
 
 # A page or a save does not wait longer than this for a drain: whoever needs it finishes it.
 _DRAIN_TIMEOUT = 10.0
@@ -173,9 +174,7 @@ def _require_permission(way: str, alias: str) -> None:
 
 def _refuse_transaction(alias: str, way: str) -> None:
     """Raise SwitchRefused where the transaction that is open cannot turn a switch."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(catalog.turner())
-        level, has_turned = cursor.fetchone()
+    level, has_turned = one(connections[alias], catalog.turner())
     if level != "read committed":
         raise _refused(
             alias,

@@ -18,6 +18,7 @@ from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.errors import PrefsError
 from prefs.sql import signals
+from prefs.sql.asking import one
 
 _LOOK_EVERY = 0.5
 # How long a worker waits for the first look before it says that it waits, and how long the end of
@@ -47,9 +48,8 @@ class Throttle:
 
     def look(self) -> str:
         """Why to wait now, or nothing. One statement; locks nothing."""
-        with connections[self._alias].cursor() as cursor:
-            cursor.execute(signals.signals())
-            values = dict(zip(_NAMES, cursor.fetchone(), strict=True))
+        found = one(connections[self._alias], signals.signals())
+        values = dict(zip(_NAMES, found, strict=True))
         for name, value in values.items():
             self._weigh(name, float(value))
         reasons = [_NAMES[name].format(values[name]) for name in _NAMES if name in self._waiting]

@@ -19,7 +19,7 @@ from prefs.engine.evidence import last_settled
 from prefs.engine.leases import Tally
 from prefs.engine.ranges import held, join
 from prefs.engine.repair import Direction, count_users, differing, make_equal, overwrite_mirror
-from prefs.engine.sight import seeing_everybody
+from prefs.engine.sight import rows_of_everybody
 from prefs.engine.states import State, current_state
 from prefs.engine.tasks import Task
 from prefs.engine.workers import Crew
@@ -118,11 +118,9 @@ def verify_sample(alias: str, size: int, *, repair: bool = False) -> Sample:
     """
     direction = Direction.of(_state(alias).route)
     percent = min(100.0, 100.0 * 1.5 * size / max(1, count_users(alias)) + 0.01)
-    with seeing_everybody(alias) as cursor:
-        cursor.execute(copying.random_users(), {"percent": percent, "size": size})
-        ids = [row[0] for row in cursor.fetchall()]
-        cursor.execute(copying.difference_of(), {"ids": ids})
-        found = tuple(row[0] for row in cursor.fetchall())
+    taken = rows_of_everybody(alias, copying.random_users(), percent=percent, size=size)
+    ids = [key for (key,) in taken]
+    found = tuple(key for (key,) in rows_of_everybody(alias, copying.difference_of(), ids=ids))
     if repair:
         _repair(alias, found, direction)
         _record_repair(alias, direction, users=len(ids), repaired=len(found))

@@ -12,6 +12,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
@@ -24,10 +25,12 @@ from prefs.engine.audit import Signature, acting_as
 from prefs.engine.batches import Control
 from prefs.engine.gates import GateRefused
 from prefs.engine.throttle import Watch
-from prefs.errors import PrefsError
+from prefs.errors import Mistake, PrefsError
 from prefs.management.progress import ProgressLine
 from prefs.models import Run
 
+# What --json prints, what else is printed, the exit status.
+Outcome = tuple[dict[str, Any], list[str], int]
 ATTENTION = 3
 _UNDEFINED_TABLE = "42P01"
 _ENDED = {
@@ -115,8 +118,8 @@ class PrefsCommand(BaseCommand, abc.ABC):
                 sys.exit(status)
 
     @abc.abstractmethod
-    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
-        """Do the work; returns what --json prints, what else is printed, the exit status."""
+    def run(self, options: dict[str, Any]) -> Outcome:
+        """Do the work."""
 
     def _print(self, result: dict[str, Any], lines: list[str]) -> None:
         self.stdout.write(json.dumps(result, default=str) if self.as_json else "\n".join(lines))
@@ -154,20 +157,20 @@ class PrefsCommand(BaseCommand, abc.ABC):
             )
         return ""
 
-    def control(self, stop: Stop, **more: Any) -> Control:
-        """How a run of this command tells and is stopped."""
-        self.stop = stop
-        self.progress = ProgressLine(self.stderr, self.verbosity)
-        return Control(progress=self.progress, notice=self.say, stopped=stop, **more)
+    @contextlib.contextmanager
+    def stoppable(self) -> Iterator[Control]:
+        """How work of this command tells, and is stopped by a signal."""
+        progress = ProgressLine(self.stderr, self.verbosity)
+        with self.stop.listening(self.stderr):
+            yield Control(progress=progress, notice=self.say, stopped=self.stop)
+        progress.end()
 
     @contextlib.contextmanager
-    def working(self, stop: Stop, **more: Any) -> Iterator[Control]:
-        """The same for work in batches: signals stop it, and the throttle holds it back."""
-        with stop.listening(self.stderr), self._watch() as throttle:
-            yield self.control(stop, throttle=throttle, **more)
-
-    def _watch(self) -> Watch:
-        return Watch(self.alias, conf.current(), notice=self.say)
+    def working(self, **more: Any) -> Iterator[Control]:
+        """The same for work in batches, which the throttle holds back."""
+        watch = Watch(self.alias, conf.current(), notice=self.say)
+        with self.stoppable() as control, watch as throttle:
+            yield replace(control, throttle=throttle, **more)
 
     def say(self, text: str) -> None:
         """A line of progress, unless -v 0 asks for none."""
@@ -175,13 +178,12 @@ class PrefsCommand(BaseCommand, abc.ABC):
             self.stderr.write(text, self.style.NOTICE)
 
     def confirm(self, question: str, options: dict[str, Any]) -> None:
-        """Ask; CommandError unless the answer is yes, or --noinput was given."""
+        """Ask; an error unless the answer is yes, or --noinput was given."""
         if not options["interactive"]:
             return
         if not sys.stdin.isatty():
-            raise CommandError(
-                "This asks before it acts, and there is no terminal to ask on: add --noinput.",
-                returncode=2,
+            raise Mistake(
+                "This asks before it acts, and there is no terminal to ask on: add --noinput."
             )
         self.stderr.write(f"{question} Type yes to go on: ", ending="")
         if input() != "yes":
@@ -202,14 +204,13 @@ def _signature(options: dict[str, Any]) -> Signature:
 
 
 def _refuse_other_encodings(options: dict[str, Any]) -> None:
-    """Raise CommandError for an argument that is no UTF-8: nothing could store or print it."""
+    """Raise Mistake for an argument that is no UTF-8: nothing could store or print it."""
     for name, value in options.items():
         if isinstance(value, str) and unstorable(value):
             option, shown = name.replace("_", "-"), value.encode("utf-8", "backslashreplace")
-            raise CommandError(
+            raise Mistake(
                 f"--{option} is not text in UTF-8: {shown.decode()}. Nothing was done; give it"
-                " in UTF-8.",
-                returncode=2,
+                " in UTF-8."
             )
 
 

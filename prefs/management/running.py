@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from prefs.engine.orders import order
-from prefs.management.base import positive
+from prefs.management.base import Outcome, positive
 from prefs.models import Run
 
 ORDERS = ("pause", "resume", "stop", "set_rate", "set_target")
@@ -54,9 +54,7 @@ def is_order(options: dict[str, Any]) -> bool:
     return any(options[name] is not None and options[name] is not False for name in ORDERS)
 
 
-def give_order(
-    kind: Run.Kind, alias: str, options: dict[str, Any]
-) -> tuple[dict[str, Any], list[str], int]:
+def give_order(kind: Run.Kind, alias: str, options: dict[str, Any]) -> Outcome:
     """Give the order in `options` to the open run of `kind`; what the command prints.
 
     Raises NoOpenRun.

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from prefs import conf
 from prefs.blockers import Blocker
 from prefs.engine import transitions
 from prefs.engine.archiving import ArchiveInterrupted
 from prefs.engine.states import State
-from prefs.management.base import PrefsCommand, Stop, seconds
+from prefs.errors import Mistake
+from prefs.management.base import Outcome, PrefsCommand, seconds
 from prefs.management.commands.backfill_prefs import run_figures
 from prefs.management.commands.status_prefs import gate_lines
 from prefs.models import Transition
@@ -36,10 +37,10 @@ class TransitionCommand(PrefsCommand):
         )
         self.add_noinput(parser)
 
-    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+    def run(self, options: dict[str, Any]) -> Outcome:
         target, settings = options["to"], conf.current()
         if options.get("override") and not options["reason"]:
-            raise CommandError("--override needs --reason TEXT: it goes on record.", returncode=2)
+            raise Mistake("--override needs --reason TEXT: it goes on record.")
         if options["dry_run"]:
             return _planned(transitions.plan(self.alias, target, settings, forward=self.forward))
         way = transitions.way(target, forward=self.forward)
@@ -49,20 +50,22 @@ class TransitionCommand(PrefsCommand):
         drops = plan.edge is not None and plan.edge.target is State.DROPPED
         if drops and (plan.passes or plan.unsettled is not None):
             self.confirm("This drops the column of preferences.", options)
-        stop = Stop()
         try:
-            with self.working(stop, drain_timeout=options["drain_timeout"]) as control:
+            with self.working(drain_timeout=options["drain_timeout"]) as control:
                 taken = transitions.take_transition(
                     self.alias, target, settings, control, forward=self.forward
                 )
         except ArchiveInterrupted as interrupted:
-            return run_figures(interrupted.run), [str(interrupted)], stop.status(interrupted.run)
-        self.progress.end()
+            return (
+                run_figures(interrupted.run),
+                [str(interrupted)],
+                self.stop.status(interrupted.run),
+            )
         waiting = transitions.waits_for(taken, self.alias) if taken else []
-        return _taken(taken, target, waiting, 128 + stop.signal if stop.signal else 0)
+        return _taken(taken, target, waiting, self.stop.left() if self.stop() else 0)
 
 
-def _planned(plan: transitions.Plan) -> tuple[dict[str, Any], list[str], int]:
+def _planned(plan: transitions.Plan) -> Outcome:
     if plan.edge is None:
         line = "Nothing to do: the site is there already."
         if plan.unsettled:
@@ -85,7 +88,7 @@ def _taken(
     target: State | None,
     waiting: list[Blocker],
     interrupted: int,
-) -> tuple[dict[str, Any], list[str], int]:
+) -> Outcome:
     if taken is None:
         return {"state": target}, [f"Nothing to do: the state is {target} already."], 0
     figures = {

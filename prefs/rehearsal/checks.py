@@ -11,6 +11,7 @@ from prefs.models import UserPreferences
 from prefs.rehearsal.record import Record
 from prefs.rehearsal.scratch import ALIAS
 from prefs.sql import catalog
+from prefs.sql.asking import execute, one
 from prefs.sql.expressions import same
 from prefs.sql.names import names
 
@@ -21,35 +22,24 @@ _PAGE = 500
 def remember() -> int:
     """Copy every blob aside, as it is before the migration begins; how many there are."""
     n = names()
-    with connections[ALIAS].cursor() as cursor:
-        cursor.execute(f"DROP TABLE IF EXISTS {_COPY}")
-        cursor.execute(
-            f"CREATE UNLOGGED TABLE {_COPY} AS SELECT {n.key} AS key, {n.blob} AS blob"
-            f" FROM {n.users}"
-        )
-        cursor.execute(f"SELECT count(*) FROM {_COPY}")
-        return int(cursor.fetchone()[0])
+    execute(connections[ALIAS], f"DROP TABLE IF EXISTS {_COPY}")
+    blobs = f"SELECT {n.key} AS key, {n.blob} AS blob FROM {n.users}"
+    return execute(connections[ALIAS], f"CREATE UNLOGGED TABLE {_COPY} AS {blobs}")
 
 
 def column_definition() -> tuple[Any, ...]:
     """How the column is made: type, default, NOT NULL, comment, indexes."""
-    with connections[ALIAS].cursor() as cursor:
-        cursor.execute(catalog.column_definition())
-        row: tuple[Any, ...] = cursor.fetchone()
+    row: tuple[Any, ...] = one(connections[ALIAS], catalog.column_definition())
     return row
 
 
 def blobs_changed(written: list[str]) -> int:
     """How many blobs of users nobody wrote to differ from the copy, byte for byte."""
     n = names()
-    with connections[ALIAS].cursor() as cursor:
-        cursor.execute(
-            f"""SELECT count(*) FROM {_COPY} c FULL JOIN {n.users} u ON u.{n.key} = c.key
-            WHERE (c.key IS NULL OR u.{n.key} IS NULL OR NOT {same("c.blob", f"u.{n.blob}")})
-            AND NOT coalesce(u.{n.key}, c.key) = ANY(%s::{n.key_type}[])""",
-            [written],
-        )
-        return int(cursor.fetchone()[0])
+    changed = f"""SELECT count(*) FROM {_COPY} c FULL JOIN {n.users} u ON u.{n.key} = c.key
+      WHERE (c.key IS NULL OR u.{n.key} IS NULL OR NOT {same("c.blob", f"u.{n.blob}")})
+      AND NOT coalesce(u.{n.key}, c.key) = ANY(%s::{n.key_type}[])"""
+    return int(one(connections[ALIAS], changed, [written])[0])
 
 
 def lost_writes(records: Iterable[Record]) -> list[str]:

@@ -14,8 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,10 +33,6 @@ class Specification:
     owned: list[str]
     shared: list[str]
     cold: list[str]
-
-    def save(self, path: Path) -> None:
-        """Write it for the client to read."""
-        path.write_text(json.dumps(asdict(self)))
 
 
 class Client:
@@ -67,7 +62,7 @@ class Client:
     def run(self) -> None:
         """Make requests at the given rate until told to stop."""
         for user in self.specification.owned:
-            self._measured(partial(self._read_owned, user))
+            self._measured(self._read_owned, user)
         # A rehearsal that is killed takes its clients with it.
         parent = os.getppid()
         while not self.stopping and os.getppid() == parent:
@@ -75,14 +70,14 @@ class Client:
             self._measured(request)
             time.sleep(self.rng.expovariate(self.specification.rate))
 
-    def _measured(self, request: Callable[[], None]) -> None:
+    def _measured(self, request: Callable[..., None], *users: str) -> None:
         began = time.monotonic()
         try:
-            request()
+            request(*users)
             done = True
         except Exception as error:  # noqa: BLE001 - counted as failed, and shown in the report
             done = False
-            self.record.errors.append(f"{_name(request)}: {type(error).__name__}: {error}"[:500])
+            self.record.errors.append(f"{request.__name__}: {type(error).__name__}: {error}"[:500])
         self.record.requests.append((began, (time.monotonic() - began) * 1000, done))
 
     # --- reads ---
@@ -147,11 +142,6 @@ class Client:
         self.record.documents[user] = allowed + new
         getattr(self.documents, method)(user, given)
         self.record.documents[user] = new
-
-
-def _name(request: Callable[[], None]) -> str:
-    function = request.func if isinstance(request, partial) else request
-    return function.__name__
 
 
 def main(path: Path) -> None:

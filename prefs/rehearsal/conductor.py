@@ -35,6 +35,7 @@ from prefs.rehearsal import checks
 from prefs.rehearsal.report import Phase, Report, phases_of
 from prefs.rehearsal.scratch import ALIAS, scratch_database
 from prefs.rehearsal.traffic import Traffic, traffic
+from prefs.sql.asking import execute
 
 _SOAK = 1.0
 _HOLD = 6.0
@@ -184,8 +185,9 @@ def rehearse(options: Options, settings: Settings, control: Control) -> Report:
 def _prepare(options: Options, control: Control) -> None:
     """The site as it was: everything but this app, its users, and the planner's figures."""
     control.notice("making the site as it was before")
-    for app, name in _before_expand():
-        _migrate(app, name)
+    for app, name in MigrationLoader(connections[ALIAS]).graph.leaf_nodes():
+        if app != "prefs":
+            _migrate(app, name)
     seeding.seed(
         ALIAS,
         options.users,
@@ -193,13 +195,7 @@ def _prepare(options: Options, control: Control) -> None:
         seed=options.seed,
         progress=lambda done: control.notice(f"{done} of {options.users} users"),
     )
-    with connections[ALIAS].cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
-
-
-def _before_expand() -> list[tuple[str, str]]:
-    leaves = MigrationLoader(connections[ALIAS]).graph.leaf_nodes()
-    return [(app, name) for app, name in leaves if app != "prefs"]
+    execute(connections[ALIAS], "VACUUM ANALYZE")
 
 
 def _migrate(app: str, *name: str) -> None:

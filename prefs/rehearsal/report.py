@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prefs.rehearsal.record import Record
@@ -49,10 +49,8 @@ def _with_requests(phase: Phase, records: Sequence[Record]) -> Phase:
         if phase.began <= began < phase.ended
     ]
     latencies = [latency for latency, _ in inside]
-    return Phase(
-        name=phase.name,
-        began=phase.began,
-        ended=phase.ended,
+    return replace(
+        phase,
         requests=len(inside),
         failed=sum(1 for _, done in inside if not done),
         p50_ms=percentile(latencies, 0.50),

@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from prefs.conf import APPLICATION_NAME
 from prefs.errors import Mistake, PrefsError
+from prefs.sql.asking import execute, rows
 from prefs.sql.names import quote
 
 ALIAS = "rehearsal"
@@ -55,12 +56,11 @@ def scratch_database(into: str | None, *, keep: bool) -> Iterator[str]:
     if into in {str(database["NAME"]) for database in connections.databases.values()}:
         raise SitesOwnDatabase(str(into))
     name = into or f"prefs_rehearsal_{secrets.token_hex(4)}"
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_database WHERE datname = %s", [name])
-        if into and cursor.fetchone() == (0,):
-            raise NoSuchDatabase(into)
-        if not into:
-            cursor.execute(f"CREATE DATABASE {quote(name)} TEMPLATE template0")
+    server = connections[DEFAULT_DB_ALIAS]
+    if not into:
+        execute(server, f"CREATE DATABASE {quote(name)} TEMPLATE template0")
+    elif not rows(server, "SELECT 1 FROM pg_database WHERE datname = %s", [name]):
+        raise NoSuchDatabase(into)
     register(ALIAS, name)
     try:
         yield name
@@ -68,5 +68,4 @@ def scratch_database(into: str | None, *, keep: bool) -> Iterator[str]:
         connections[ALIAS].close()
         del connections[ALIAS], connections.databases[ALIAS]
         if not into and not keep:
-            with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-                cursor.execute(f"DROP DATABASE {quote(name)} WITH (FORCE)")
+            execute(server, f"DROP DATABASE {quote(name)} WITH (FORCE)")

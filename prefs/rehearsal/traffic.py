@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from django.db import connections
@@ -16,6 +17,7 @@ from prefs.errors import Mistake, PrefsError
 from prefs.rehearsal.client import Specification
 from prefs.rehearsal.record import Record
 from prefs.rehearsal.scratch import ALIAS
+from prefs.sql.asking import one, rows
 from prefs.sql.names import names
 
 _RATE = 40.0
@@ -92,7 +94,7 @@ def traffic(folder: Path, database: str, clients: int) -> Iterator[Traffic]:
                 rate=_RATE,
                 owned=users[begin:end],
                 shared=shared,
-                cold=_cold_users(),
+                cold=_random_users("TRUE", _COLD),
             )
             running.processes.append(_start(specification, folder))
         yield running
@@ -104,7 +106,7 @@ def traffic(folder: Path, database: str, clients: int) -> Iterator[Traffic]:
 
 def _start(specification: Specification, folder: Path) -> subprocess.Popen[bytes]:
     path = folder / f"{specification.client}.json"
-    specification.save(path)
+    path.write_text(json.dumps(asdict(specification)))
     with path.with_suffix(".log").open("wb") as log:
         command = [sys.executable, "-m", "prefs.rehearsal.client", str(path)]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -112,25 +114,16 @@ def _start(specification: Specification, folder: Path) -> subprocess.Popen[bytes
 
 def _random_users(condition: str, limit: int) -> list[str]:
     n = names()
-    with connections[ALIAS].cursor() as cursor:
-        cursor.execute(
-            f"SELECT u.{n.key}::text FROM {n.users} u WHERE {condition} ORDER BY random() LIMIT %s",
-            [limit],
-        )
-        return [row[0] for row in cursor.fetchall()]
+    chosen = f"SELECT u.{n.key}::text FROM {n.users} u WHERE {condition}"
+    found = rows(connections[ALIAS], f"{chosen} ORDER BY random() LIMIT %s", [limit])
+    return [key for (key,) in found]
 
 
 def _some_users(clients: int) -> list[str]:
     # Half of the users at most are written, so that there are some nobody wrote to. A
     # client decodes what it writes, so its users have documents that Python can decode.
     n = names()
-    with connections[ALIAS].cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM {n.users}")
-        half = int(cursor.fetchone()[0]) // 2
+    half = one(connections[ALIAS], f"SELECT count(*) FROM {n.users}")[0] // 2
     plain = f"jsonb_typeof(u.{n.blob}) = 'object' AND pg_column_size(u.{n.blob}) < 2000"
     plain += f" AND NOT u.{n.blob} ? 'notes'"
     return _random_users(plain, min(half, _SHARED + clients * _OWNED))
-
-
-def _cold_users() -> list[str]:
-    return _random_users("TRUE", _COLD)

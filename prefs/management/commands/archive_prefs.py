@@ -1,6 +1,5 @@
 """manage.py archive_prefs: check the archive of the dropped column, or remove it."""
 
-import signal
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +8,7 @@ from django.core.management.base import CommandParser
 from prefs import conf
 from prefs.engine import archive
 from prefs.engine.archive import Check
-from prefs.management.base import ATTENTION, PrefsCommand, Stop
+from prefs.management.base import ATTENTION, Outcome, PrefsCommand
 
 
 class Command(PrefsCommand):
@@ -22,27 +21,22 @@ class Command(PrefsCommand):
         )
         self.add_noinput(parser)
 
-    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+    def run(self, options: dict[str, Any]) -> Outcome:
         return self._remove(options) if options["remove"] else self._check()
 
-    def _check(self) -> tuple[dict[str, Any], list[str], int]:
-        stop = Stop()
-        with stop.listening(self.stderr):
-            found = archive.check(self.alias, self.control(stop))
-        self.progress.end()
+    def _check(self) -> Outcome:
+        with self.stoppable() as control:
+            found = archive.check(self.alias, control)
         until = found.made.removable_at(conf.current())
-        status = ATTENTION if not found.right else 0
-        if not found.complete:
-            status = 128 + (stop.signal or signal.SIGINT)
+        status = self.stop.left() if not found.complete else 0 if found.right else ATTENTION
         return _figures(found, until), _lines(found, until), status
 
-    def _remove(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+    def _remove(self, options: dict[str, Any]) -> Outcome:
         settings = conf.current()
         made = archive.removable(self.alias, settings)
         self.confirm(f"This removes the archive of {made.users} users for good.", options)
-        stop = Stop()
-        with stop.listening(self.stderr):
-            made = archive.remove(self.alias, settings, self.control(stop))
+        with self.stoppable() as control:
+            made = archive.remove(self.alias, settings, control)
         return {"removed": made.figures()}, [f"Removed the archive of {made.users} users."], 0
 
 

@@ -8,7 +8,7 @@ from prefs import conf
 from prefs.engine import backfill, prediction
 from prefs.engine.prediction import megabytes
 from prefs.engine.repair import Direction
-from prefs.management.base import PrefsCommand, Stop
+from prefs.management.base import Outcome, PrefsCommand
 from prefs.management.running import add_running, give_order, is_order, paced
 from prefs.models import Run
 
@@ -25,7 +25,7 @@ class Command(PrefsCommand):
             "--restart", action="store_true", help="begin anew instead of resuming an open run"
         )
 
-    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+    def run(self, options: dict[str, Any]) -> Outcome:
         direction = Direction.REVERSE if options["reverse"] else Direction.FORWARD
         if is_order(options):
             return give_order(backfill.kind_of(direction), self.alias, options)
@@ -34,19 +34,17 @@ class Command(PrefsCommand):
             return {"dry_run": True, **plan.figures()}, plan.lines(), 0
         for line in plan.lines():
             self.say(line)
-        stop, settings = Stop(), conf.current()
-        with self.working(stop, **paced(options)) as control:
+        with self.working(**paced(options)) as control:
             run = backfill.backfill(
                 self.alias,
                 direction,
-                settings,
+                conf.current(),
                 control,
                 restart=options["restart"],
                 workers=options["workers"],
             )
-        self.progress.end()
         took = prediction.outcome(run, self.alias)
-        return {**run_figures(run), **took}, run_lines(run) + _took(took), stop.status(run)
+        return {**run_figures(run), **took}, run_lines(run) + _took(took), self.stop.status(run)
 
 
 def run_figures(run: Run) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from prefs import conf
 from prefs.engine.flaws import Flaw, Part
 from prefs.engine.installation import install, plan
 from prefs.engine.integrity import told
-from prefs.management.base import ATTENTION, PrefsCommand
+from prefs.management.base import ATTENTION, Outcome, PrefsCommand
 
 
 class Command(PrefsCommand):
@@ -22,15 +22,15 @@ class Command(PrefsCommand):
         super().add_arguments(parser)
         parser.add_argument("--dry-run", action="store_true", help="say what it would change")
 
-    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+    def run(self, options: dict[str, Any]) -> Outcome:
         settings = conf.current()
         if options["dry_run"]:
             found = plan(self.alias, settings)
             lines = [f"would put right: {told(flaw)}" for flaw in found if _is_ours(flaw)]
             lines += [_by_hand(flaw) for flaw in found if not _is_ours(flaw)]
             return {"dry_run": True, **_figures((), found)}, lines or [_NOTHING], 0
-        with self.stop.listening(self.stderr):
-            done = install(self.alias, settings, self.control(self.stop))
+        with self.stoppable() as control:
+            done = install(self.alias, settings, control)
         lines = [f"put right: {flaw}" for flaw in done.changed]
         lines += [_by_hand(flaw) for flaw in done.left]
         if any(flaw.part in (Part.FUNCTION, Part.TRIGGER) for flaw in done.changed):

@@ -7,14 +7,15 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from prefs import conf
 from prefs.engine import acceptance, quarantine
 from prefs.engine.acceptance import DOCUMENT, LeafInQuarantine
 from prefs.engine.corrections import Correction, correct, must_fit
 from prefs.engine.quarantine import EXPECTED, Entry, Selection, shown
-from prefs.management.base import PrefsCommand, Stop, positive
+from prefs.errors import Mistake
+from prefs.management.base import Outcome, PrefsCommand, positive
 from prefs.mapping import LEAVES
 from prefs.models import Run
 from prefs.sql.quarantine import Reason
@@ -58,7 +59,7 @@ class Command(PrefsCommand):
         )
         acceptance.add_argument("--withdraw", **leaf, help="accept this leaf no longer")
 
-    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+    def run(self, options: dict[str, Any]) -> Outcome:
         if options["accept"] or options["withdraw"]:
             return self._accept(options)
         chosen = {
@@ -71,12 +72,12 @@ class Command(PrefsCommand):
             _require_a_rule(options)
             return self._correct(Correction(**chosen, new=options["set"]), options)
         if options["unset"] or options["set"] is not None or options["dry_run"]:
-            raise CommandError("--set, --unset and --dry-run go with --correct.", returncode=2)
+            raise Mistake("--set, --unset and --dry-run go with --correct.")
         if set(chosen.values()) == {None} and options["after"] is None:
             return self._count()
         return self._list(Selection(**chosen), options)
 
-    def _count(self) -> tuple[dict[str, Any], list[str], int]:
+    def _count(self) -> Outcome:
         found = quarantine.counts(self.alias)
         total = sum(count.users for count in found)
         lines = [f"{total} values in quarantine{': users, leaf, reason, one value' * bool(found)}"]
@@ -87,15 +88,13 @@ class Command(PrefsCommand):
         accepted = accepted_figures(leaves)
         return {"total": total, "quarantined": figures, "accepted": accepted}, lines, 0
 
-    def _accept(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+    def _accept(self, options: dict[str, Any]) -> Outcome:
         _refuse_other_options(options)
         name = options["accept"] or options["withdraw"]
         leaf = "" if name == DOCUMENT else name
         if options["accept"]:
             if not (options["reason"] or "").strip():
-                raise CommandError(
-                    "--accept needs --reason TEXT, which goes on record with it.", returncode=2
-                )
+                raise Mistake("--accept needs --reason TEXT, which goes on record with it.")
             made = acceptance.accept(self.alias, leaf)
             line = f"Accepted: {name}, {made.users} users. When there are more it counts again."
         else:
@@ -104,9 +103,7 @@ class Command(PrefsCommand):
         figures = {"leaf": name, "users": made.users, "accepted": bool(options["accept"])}
         return figures, [line], 0
 
-    def _list(
-        self, selection: Selection, options: dict[str, Any]
-    ) -> tuple[dict[str, Any], list[str], int]:
+    def _list(self, selection: Selection, options: dict[str, Any]) -> Outcome:
         limit, after = options["limit"], options["after"]
         found = quarantine.listed(self.alias, selection, limit=limit, after=after)
         lines = [
@@ -117,29 +114,20 @@ class Command(PrefsCommand):
             lines.append(f"There may be more: --after {found[-1].user}")
         return {"listed": _figures(found)}, lines or ["Nothing in quarantine is like that."], 0
 
-    def _correct(
-        self, correction: Correction, options: dict[str, Any]
-    ) -> tuple[dict[str, Any], list[str], int]:
+    def _correct(self, correction: Correction, options: dict[str, Any]) -> Outcome:
         if options["dry_run"]:
             return self._preview(correction)
-        stop = Stop()
-        with self.working(stop) as control:
-            done = correct(
-                self.alias,
-                correction,
-                conf.current(),
-                control,
-            )
-        self.progress.end()
+        with self.working() as control:
+            done = correct(self.alias, correction, conf.current(), control)
         lines = [f"Corrected {done.users} users."]
         if done.skipped:
             lines.append(f"Skipped {done.skipped}: they had another value by then.")
-        status = stop.status(done.run) if done.run else 0
+        status = self.stop.status(done.run) if done.run else 0
         if done.run and done.run.status == Run.Status.INTERRUPTED:
             lines.append("It was interrupted; run the same command again and it goes on.")
         return {"corrected": done.users, "skipped": done.skipped}, lines, status
 
-    def _preview(self, correction: Correction) -> tuple[dict[str, Any], list[str], int]:
+    def _preview(self, correction: Correction) -> Outcome:
         if correction.new is not None:
             must_fit(self.alias, correction.leaf, correction.new)
         users = sum(count.users for count in quarantine.counts(self.alias, correction))
@@ -165,16 +153,13 @@ def _add_correction(parser: CommandParser) -> None:
 
 
 def _refuse_other_options(options: dict[str, Any]) -> None:
-    """To accept or to withdraw goes by leaf alone. CommandError for what would narrow it."""
+    """To accept or to withdraw goes by leaf alone. Mistake for what would narrow it."""
     narrowing = ("leaf", "because", "value", "user", "after", "set")
     given = [name for name in narrowing if options[name] is not None]
     given += [name for name in ("correct", "unset", "dry_run") if options[name]]
     if given:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise CommandError(
-            f"{names} cannot go with --accept or --withdraw, which take a whole leaf.",
-            returncode=2,
-        )
+        raise Mistake(f"{names} cannot go with --accept or --withdraw, which take a whole leaf.")
 
 
 def accepted_figures(leaves: Iterable[LeafInQuarantine]) -> dict[str, Any]:
@@ -193,12 +178,9 @@ def accepted_figures(leaves: Iterable[LeafInQuarantine]) -> dict[str, Any]:
 
 def _require_a_rule(options: dict[str, Any]) -> None:
     if options["leaf"] is None or (options["value"] is None and options["user"] is None):
-        raise CommandError(
-            "--correct asks for --leaf, and for --value (a rule) or --user (one user).",
-            returncode=2,
-        )
+        raise Mistake("--correct asks for --leaf, and for --value (a rule) or --user (one user).")
     if options["set"] is None and not options["unset"]:
-        raise CommandError("--correct asks for --set or --unset.", returncode=2)
+        raise Mistake("--correct asks for --set or --unset.")
 
 
 def _key(text: str) -> Any:

@@ -1,11 +1,12 @@
 """manage.py rehearse_prefs: all phases and the way back, under live traffic, with a report."""
 
+from dataclasses import fields
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from prefs import conf
-from prefs.management.base import ATTENTION, PrefsCommand, Stop, positive
+from prefs.management.base import ATTENTION, Outcome, PrefsCommand, positive
 from prefs.rehearsal.conductor import Interrupted, Options, rehearse
 
 
@@ -23,22 +24,14 @@ class Command(PrefsCommand):
         )
         self.add_noinput(parser)
 
-    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
-        chosen = Options(
-            users=options["users"],
-            clients=options["clients"],
-            seed=options["seed"],
-            keep=options["keep"],
-            into=options["into"],
-        )
+    def run(self, options: dict[str, Any]) -> Outcome:
+        chosen = Options(**{each.name: options[each.name] for each in fields(Options)})
         if chosen.into:
             question = f"This adds users to the database {chosen.into}, and drops its column."
             self.confirm(question, options)
-        stop = Stop()
-        with stop.listening(self.stderr):
-            try:
-                report = rehearse(chosen, conf.current(), self.control(stop))
-            except Interrupted as error:
-                return {"error": str(error)}, [str(error)], 128 + (stop.signal or 2)
-        self.progress.end()
+        try:
+            with self.stoppable() as control:
+                report = rehearse(chosen, conf.current(), control)
+        except Interrupted as error:
+            return {"error": str(error)}, [str(error)], self.stop.left()
         return report.figures(), report.lines(), 0 if report.clean else ATTENTION

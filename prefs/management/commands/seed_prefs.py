@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from prefs.engine import seeding
-from prefs.management.base import PrefsCommand, positive
+from prefs.management.base import Outcome, PrefsCommand, positive
 
 
 def fraction(text: str) -> float:
@@ -27,7 +27,7 @@ class Command(PrefsCommand):
         )
         parser.add_argument("--seed", type=int, default=1, metavar="S", help="same S, same blobs")
 
-    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+    def run(self, options: dict[str, Any]) -> Outcome:
         seeding.refuse_unless_blob(self.alias)
         users = seeding.seed(
             self.alias,

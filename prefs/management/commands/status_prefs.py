@@ -7,9 +7,10 @@ from django.core.management.base import CommandParser
 
 from prefs import conf
 from prefs.engine.acceptance import DOCUMENT
+from prefs.engine.next_step import NextStep, next_step
 from prefs.engine.status import Status, status, switch_repairs
 from prefs.engine.transitions import Plan
-from prefs.management.base import ATTENTION, PrefsCommand
+from prefs.management.base import ATTENTION, Outcome, PrefsCommand
 from prefs.management.commands.backfill_prefs import run_figures
 from prefs.management.commands.quarantine_prefs import accepted_figures
 from prefs.management.progress import span
@@ -26,7 +27,7 @@ class Command(PrefsCommand):
             "--check", action="store_true", help="exit 3 on differences or quarantined leaves"
         )
 
-    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+    def run(self, options: dict[str, Any]) -> Outcome:
         repairs = switch_repairs(self.alias)
         if repairs:
             missing = any("--create" in repair for repair in repairs)
@@ -37,16 +38,17 @@ class Command(PrefsCommand):
         found = status(self.alias, conf.current())
         attention = options["check"] and found.needs_attention
         status_ = 1 if found.problems else ATTENTION if attention else 0
-        return _figures(found), _lines(found), status_
+        step = next_step(found)
+        return _figures(found, step), _lines(found, step), status_
 
 
-def _figures(found: Status) -> dict[str, Any]:
+def _figures(found: Status, step: NextStep) -> dict[str, Any]:
     run = found.standing.run
     return {
         "state": found.state,
         "since": found.stood_since and found.stood_since.isoformat(),
         "stood_seconds": found.stood_since and (found.asked_at - found.stood_since).total_seconds(),
-        **found.next_step.figures(),
+        **step.figures(),
         "route": found.state.route.name,
         "users": found.users,
         "copied": found.copied,
@@ -71,10 +73,10 @@ def _figures(found: Status) -> dict[str, Any]:
     }
 
 
-def _lines(found: Status) -> list[str]:
+def _lines(found: Status, step: NextStep) -> list[str]:
     lines = [
         f"state        {found.state}{_stood(found)}",
-        f"next         {found.next_step.says}",
+        f"next         {step.says}",
         f"route        {found.state.route.name}",
         f"users        {found.users}, {found.copied} of them with typed rows",
         f"differences  {found.standing}",

@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 
 from prefs import conf
 from prefs.engine import verification
-from prefs.management.base import ATTENTION, PrefsCommand, Stop, positive
+from prefs.management.base import ATTENTION, Outcome, PrefsCommand, positive
 from prefs.management.commands.backfill_prefs import run_figures
 from prefs.management.running import add_running, give_order, is_order, paced
 from prefs.models import Run
@@ -25,10 +25,9 @@ class Command(PrefsCommand):
         parser.add_argument(
             "--sample", type=positive, metavar="N", help="only about N users, taken at random"
         )
-
         add_running(parser)
 
-    def run(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+    def run(self, options: dict[str, Any]) -> Outcome:
         if is_order(options):
             return give_order(Run.Kind.VERIFICATION, self.alias, options)
         if options["sample"]:
@@ -38,21 +37,19 @@ class Command(PrefsCommand):
         def report(ids: list[Any]) -> None:
             listed.extend(ids[: _LISTED - len(listed)])
 
-        stop, settings = Stop(), conf.current()
-        with self.working(stop, **paced(options)) as control:
+        with self.working(**paced(options)) as control:
             run = verification.verify(
                 self.alias,
-                settings,
+                conf.current(),
                 control,
                 repair=options["repair"],
                 report=report,
                 workers=options["workers"],
             )
-        self.progress.end()
-        status = stop.status(run) or (ATTENTION if run.differing else 0)
+        status = self.stop.status(run) or (ATTENTION if run.differing else 0)
         return {**run_figures(run), "listed": listed}, _lines(run, listed), status
 
-    def _sample(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str], int]:
+    def _sample(self, options: dict[str, Any]) -> Outcome:
         found = verification.verify_sample(self.alias, options["sample"], repair=options["repair"])
         lines = [
             f"Compared {found.users} users taken at random: {len(found.differing)} differ. A"

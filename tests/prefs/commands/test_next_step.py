@@ -13,6 +13,7 @@ from pytest_django import Settings as DjangoSettings
 from prefs.conf import Settings
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import Control
+from prefs.engine.next_step import next_step
 from prefs.engine.repair import Direction
 from prefs.engine.standing import Kind
 from prefs.engine.states import State
@@ -44,13 +45,13 @@ def look(settings: Settings = SOON) -> Status:
 
 
 def says(settings: Settings = SOON) -> str:
-    return look(settings).next_step.says
+    return next_step(look(settings)).says
 
 
 def follow(limit: int = 30) -> list[str]:
     """Do what is said, again and again, until nothing is left; which commands those were."""
     done: list[str] = []
-    while len(done) < limit and (command := look().next_step.command):
+    while len(done) < limit and (command := next_step(look()).command):
         done.append(command.removeprefix("manage.py "))
         options = ("--noinput",) if "advance_prefs" in command else ()
         outcome = run(*command.split()[1:], *options)
@@ -113,7 +114,7 @@ def test_a_soak_says_when_it_ends(site: str) -> None:
     verify_all()
     settled = Transition.objects.latest("id").settled_at
     assert settled is not None
-    found = look(SOAKING).next_step
+    found = next_step(look(SOAKING))
     assert found.not_before == settled + timedelta(hours=1)
     assert found.says == (
         f"Wait until {settled + timedelta(hours=1):%Y-%m-%d %H:%M} UTC, when the soak of"
@@ -213,7 +214,7 @@ def test_what_is_in_the_way_comes_first(site: str, situation: str) -> None:
     assert line == f"next         {says()}"
     found = run("status_prefs", "--json").json
     assert found["next"] == says()
-    assert found["next_command"] == (look().next_step.command or None)
+    assert found["next_command"] == (next_step(look()).command or None)
     assert (found["since"] is None, found["stood_seconds"] is None) == (False, False)
 
 

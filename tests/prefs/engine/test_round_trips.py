@@ -11,6 +11,7 @@ from prefs.engine.findings import Inquiry
 from prefs.engine.gates import evaluate
 from prefs.engine.integrity import problems
 from prefs.engine.look import look
+from prefs.engine.next_step import next_step
 from prefs.engine.sight import hidden_from, seeing_everybody
 from prefs.engine.states import SOUND, State, edge
 from prefs.engine.status import status
@@ -30,7 +31,7 @@ SENT: dict[str, tuple[Callable[[], object], int]] = {
     "a look": (lambda: look(ALIAS), 7),
     "everything that is wrong": (lambda: problems(ALIAS), 17),
     "whether somebody is hidden": (lambda: hidden_from(ALIAS), 1),
-    "a status": (lambda: status(ALIAS, SOON), 51),
+    "a status": (lambda: next_step(status(ALIAS, SOON)), 51),
 }
 
 
