@@ -22,26 +22,6 @@ from prefs.models import AcceptedQuarantine
 DOCUMENT = "document"
 
 
-class NothingToAccept(PrefsError):
-    """A leaf of which nothing is in quarantine."""
-
-    def __init__(self, leaf: str) -> None:
-        super().__init__(
-            f"Nothing is in quarantine at {leaf or DOCUMENT}, so there is nothing to accept;"
-            " `manage.py quarantine_prefs` lists what is. Nothing was changed."
-        )
-
-
-class NotAccepted(PrefsError):
-    """A leaf whose quarantine nobody has accepted."""
-
-    def __init__(self, leaf: str) -> None:
-        super().__init__(
-            f"The quarantine at {leaf or DOCUMENT} is not accepted, so there is nothing to"
-            " withdraw. Nothing was changed."
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class LeafInQuarantine:
     """One leaf: how many users have a value in quarantine there, and what was accepted."""
@@ -80,14 +60,17 @@ def leaves_in_quarantine(alias: str, counts: list[Count] | None = None) -> list[
 def accept(alias: str, leaf: str) -> AcceptedQuarantine:
     """Accept what is in quarantine at a leaf now, for the reason given; it may grow no further.
 
-    Raises NothingToAccept. Takes the advisory lock of transitions until it commits.
+    Raises PrefsError where nothing is. Takes the advisory lock of transitions until it commits.
     """
     with transaction.atomic(using=alias):
         lock_transitions(alias)
         signed = audit.signature_here()
         users = sum(each.users for each in quarantine.counts(alias, Selection(leaf=leaf)))
         if not users:
-            raise NothingToAccept(leaf)
+            raise PrefsError(
+                f"Nothing is in quarantine at {leaf or DOCUMENT}, so there is nothing to accept;"
+                " `manage.py quarantine_prefs` lists what is. Nothing was changed."
+            )
         made = AcceptedQuarantine(
             leaf=leaf,
             users=users,
@@ -102,12 +85,15 @@ def accept(alias: str, leaf: str) -> AcceptedQuarantine:
 
 
 def withdraw(alias: str, leaf: str) -> AcceptedQuarantine:
-    """Accept a leaf no longer; returns what had been. Raises NotAccepted. Locks as `accept`."""
+    """Accept a leaf no longer; returns what had been. Errors and locks as `accept`."""
     with transaction.atomic(using=alias):
         lock_transitions(alias)
         found = AcceptedQuarantine.objects.using(alias).filter(leaf=leaf).first()
         if found is None:
-            raise NotAccepted(leaf)
+            raise PrefsError(
+                f"The quarantine at {leaf or DOCUMENT} is not accepted, so there is nothing to"
+                " withdraw. Nothing was changed."
+            )
         AcceptedQuarantine.objects.using(alias).filter(leaf=leaf).delete()
         subject = f"{leaf or DOCUMENT} accepted no longer"
         audit.record(alias, audit.Event.QUARANTINE, subject, users=found.users)

@@ -35,19 +35,6 @@ class NoArchive(PrefsError):
         super().__init__(f"There is no archive of a dropped column: {why}.")
 
 
-class ArchiveKept(Refused):
-    """The archive is younger than its lifetime."""
-
-    def __init__(self, made: Archive, settings: Settings) -> None:
-        until = made.removable_at(settings)
-        days = settings.archive_lifetime.total_seconds() / 86_400
-        super().__init__(
-            f"The archive was made at {made.made_at:%Y-%m-%d %H:%M} UTC and can be removed from"
-            f" {until:%Y-%m-%d %H:%M} UTC on (PREFS_ARCHIVE_LIFETIME, {days:g} days); nothing was"
-            " removed."
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Archive:
     """An archive as the drop recorded it: all that were archived, the departed as well."""
@@ -154,10 +141,16 @@ def check(alias: str, control: Control) -> Check:
 
 
 def removable(alias: str, settings: Settings) -> Archive:
-    """The archive, where its lifetime is over. Raises NoArchive and ArchiveKept."""
+    """The archive, where its lifetime is over. Raises NoArchive, and Refused."""
     made = recorded(alias)
-    if database_now(alias) < made.removable_at(settings):
-        raise ArchiveKept(made, settings)
+    until = made.removable_at(settings)
+    if database_now(alias) < until:
+        days = settings.archive_lifetime.total_seconds() / 86_400
+        raise Refused(
+            f"The archive was made at {made.made_at:%Y-%m-%d %H:%M} UTC and can be removed from"
+            f" {until:%Y-%m-%d %H:%M} UTC on (PREFS_ARCHIVE_LIFETIME, {days:g} days); nothing was"
+            " removed."
+        )
     return made
 
 
@@ -165,7 +158,7 @@ def remove(alias: str, settings: Settings, control: Control) -> Archive:
     """Remove the archive, its departures as well, and put it on record. Returns what it was.
 
     Takes the advisory lock of transitions and ACCESS EXCLUSIVE on the archive, for a moment.
-    Raises NoArchive, ArchiveKept, LockNotObtained and TriesStopped.
+    Raises NoArchive, Refused, LockNotObtained and TriesStopped.
     """
 
     def work() -> Archive:

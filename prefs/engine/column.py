@@ -28,17 +28,6 @@ from prefs.sql.triggers import capture_triggers
 _DEFINITION = ("type", "default", "not_null", "comment", "indexes", "privileges")
 
 
-class DefinitionLost(PrefsError):
-    """The record of how the column was made is gone."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "No transition to dropped is on record, so it is unknown how the column was made."
-            " Add it by hand (a jsonb column `preferences` with the default of your site), then"
-            " run `manage.py rollback_prefs --to read_cutover`."
-        )
-
-
 def drop(
     edge: Edge,
     alias: str,
@@ -88,7 +77,11 @@ def add(edge: Edge, alias: str, settings: Settings, control: Control) -> Transit
         findings = begin(edge, alias, settings)
         dropped = last_transition(alias, to_state=str(State.DROPPED))
         if dropped is None:
-            raise DefinitionLost
+            raise PrefsError(
+                "No transition to dropped is on record, so it is unknown how the column was made."
+                " Add it by hand (a jsonb column `preferences` with the default of your site),"
+                " then run `manage.py rollback_prefs --to read_cutover`."
+            )
         made = dropped.figures["column"]
         column = f"{n.blob} {made['type']} DEFAULT '{{}}'"
         execute(connection, f"ALTER TABLE {n.users} ADD COLUMN {column}")

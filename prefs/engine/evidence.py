@@ -1,29 +1,23 @@
-"""Evidence: which verification counts, and how long a state has stood.
+"""Evidence: what the last verification is worth now, and how long a state has stood.
 
-Everything is dated by the database's clock, as its transactions wrote it down.
+Everything is dated by the database's clock, as its transactions wrote it down. The gates ask how
+the last verification went and when; `standing` says the same to people, in every state, with the
+flip that voided an old run and when that was.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import enum
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connections
 
-from prefs.engine.states import State, last_transition
+from prefs.conf import Settings
+from prefs.engine.states import State, last_transition, recorded_state
 from prefs.models import Run, Transition
 from prefs.sql.asking import one
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """The latest verification that counts, or why there is none."""
-
-    run: Run | None
-    found: str
-    age: float = 0.0
-    figures: dict[str, Any] = field(default_factory=dict)
 
 
 def database_now(alias: str) -> datetime:
@@ -49,38 +43,14 @@ def last_mirror_on(alias: str) -> datetime | None:
     return latest.settled_at if latest else None
 
 
-def latest_evidence(alias: str, since: datetime | None) -> Evidence:
-    """The latest complete verification, if it found zero and began after `since`.
+def last_verification(alias: str) -> Run | None:
+    """The latest verification of all users that came to its end.
 
-    The latest alone is asked: an older one that found nothing says little beside a newer
-    one that found something.
+    It alone is asked: an older one that found nothing says little beside a newer one that found
+    something.
     """
-    run = (
-        Run.objects.using(alias)
-        .filter(kind=Run.Kind.VERIFICATION, status=Run.Status.DONE)
-        .order_by("-id")
-        .first()
-    )
-    if run is None or run.finished_at is None:
-        return Evidence(run=None, found="no verification of all users is on record")
-    if since is None:
-        return Evidence(run=None, found="the last transition has not settled")
-    if run.started_at <= since:
-        return Evidence(run=None, found=f"run {run.pk} began before the last flip had drained")
-    figures = {
-        "run": run.pk,
-        "users": run.users,
-        "differing": run.differing,
-        "started_at": run.started_at.isoformat(),
-        "finished_at": run.finished_at.isoformat(),
-    }
-    if run.differing:
-        found = f"run {run.pk} found {run.differing} users whose stores differ"
-        return Evidence(run=None, found=found, figures=figures)
-    # From its beginning: users compared then may have been written since by other hands.
-    age = (database_now(alias) - run.started_at).total_seconds()
-    found = f"run {run.pk} compared {run.users} users and found no difference"
-    return Evidence(run=run, found=found, age=age, figures=figures)
+    done = Run.objects.using(alias).filter(kind=Run.Kind.VERIFICATION, status=Run.Status.DONE)
+    return done.order_by("-id").first()
 
 
 def seconds_since(alias: str, state: State) -> float | None:
@@ -89,3 +59,85 @@ def seconds_since(alias: str, state: State) -> float | None:
     if last is None or last.to_state != state or last.settled_at is None:
         return None
     return (database_now(alias) - last.settled_at).total_seconds()
+
+
+class Kind(enum.StrEnum):
+    """What a verification says of the stores as they are."""
+
+    NOT_VERIFIED = "not verified"
+    VERIFIED = "verified"
+    DIFFERING = "differing"
+    STALE = "stale"
+    VOID = "void"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """The last complete verification, if any, and what it is worth. `why` is of a stale or void."""
+
+    kind: Kind
+    run: Run | None = None
+    why: str = ""
+    void_since: datetime | None = None
+    voided_by: str = ""
+
+    @property
+    def differing(self) -> int | None:
+        """How many users it found to differ; None where it says nothing about them now."""
+        counts = self.run is not None and self.kind is not Kind.VOID
+        return self.run.differing if counts and self.run else None
+
+    def __str__(self) -> str:
+        run = self.run
+        if run is None:
+            return "unknown: no verification of all users is on record"
+        found = f"{run.differing} among {run.users} users ({run}, {_moment(run.finished_at)})"
+        if self.void_since is not None:
+            since = f"void since {_moment(self.void_since)}, by the transition {self.voided_by}"
+            return f"unknown: {since}; before it {found}"
+        if self.kind is Kind.VOID:
+            return f"unknown: void, {self.why}; before it {found}"
+        return f"{found}; stale: {self.why}" if self.why else found
+
+    def figures(self) -> dict[str, Any]:
+        """It as JSON."""
+        return {
+            "kind": self.kind,
+            "why": self.why or None,
+            "void_since": self.void_since and self.void_since.isoformat(),
+            "voided_by": self.voided_by or None,
+        }
+
+
+def standing(alias: str, state: State, settings: Settings) -> Standing:
+    """What the last verification is worth in `state`, as the database is now. Locks nothing."""
+    run = last_verification(alias)
+    if run is None:
+        return Standing(kind=Kind.NOT_VERIFIED)
+    if voided := _first_since(run, alias):
+        taken, by = voided.taken_at, str(voided)
+        why = f"the transition {by} was taken"
+        return Standing(kind=Kind.VOID, run=run, why=why, void_since=taken, voided_by=by)
+    if recorded_state(alias) is not state:
+        why = "a switch or the column was changed past the guards"
+        return Standing(kind=Kind.VOID, run=run, why=why)
+    if run.differing:
+        return Standing(kind=Kind.DIFFERING, run=run)
+    age, ttl, why = database_now(alias) - run.started_at, settings.verification_ttl, ""
+    if not state.route.mirrored:
+        why = f"in {state} what is written is in one store alone"
+    elif age > ttl:
+        why = f"it counts for {ttl} (PREFS_VERIFICATION_TTL)"
+    return Standing(kind=Kind.STALE if why else Kind.VERIFIED, run=run, why=why)
+
+
+def _first_since(run: Run, alias: str) -> Transition | None:
+    """The first transition that had not reached everyone before `run` began."""
+    for taken in Transition.objects.using(alias).order_by("id"):
+        if taken.settled_at is None or taken.settled_at >= run.started_at:
+            return taken
+    return None
+
+
+def _moment(when: datetime | None) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC" if when else "unfinished"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -33,6 +34,14 @@ class Finding:
     def record(self) -> dict[str, Any]:
         """The finding as it is stored and printed as JSON."""
         return {**asdict(self), "gate": str(self.gate)}
+
+
+def none_of(
+    gate: Gate, wrong: Sequence[str], otherwise: str, remedy: str, **figures: Any
+) -> Finding:
+    """Met where there is none of what would be wrong; else it is listed."""
+    found = "; ".join(wrong) or otherwise
+    return Finding(gate=gate, met=not wrong, found=found, remedy=remedy, figures=figures)
 
 
 @dataclass(frozen=True, kw_only=True)

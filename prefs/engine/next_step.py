@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from prefs.engine.evidence import Kind, Standing
 from prefs.engine.leases import OPEN
 from prefs.engine.ranges import held
-from prefs.engine.standing import Kind, Standing
 from prefs.engine.states import Gate, State, is_forward
 from prefs.engine.status import Status
 from prefs.models import Run

@@ -9,13 +9,6 @@ from prefs.errors import PrefsError
 from prefs.models import Range, Run
 
 
-class NoOpenRun(PrefsError):
-    """Nothing to give an order to."""
-
-    def __init__(self, kind: Run.Kind) -> None:
-        super().__init__(f"No {kind.label} run is open, so there is none to give an order to.")
-
-
 def order(
     kind: Run.Kind,
     alias: str,
@@ -28,13 +21,13 @@ def order(
     """Give the open run of `kind` an order; returns it with the ranges that workers are on.
 
     `max_rate` is in users a second, 0 for no limit. To stop a run that nobody is on changes
-    nothing. Raises NoOpenRun. Locks the row of the run for a moment.
+    nothing. Raises PrefsError where none is open. Locks the row of the run for a moment.
     """
     given = {"paused": paused, "stopping": stopping, "max_rate": max_rate, "target_ms": target_ms}
     with transaction.atomic(using=alias, durable=True):
         run = open_run(kind, alias, lock=True)
         if run is None:
-            raise NoOpenRun(kind)
+            raise PrefsError(f"No {kind.label} run is open, so there is none to give an order to.")
         working = held(run, alias)
         for name, value in given.items():
             if value is not None and (working or name != "stopping"):

@@ -26,21 +26,14 @@ _SET = 0.7
 _EXTRAS = 0.15
 
 
-class NotSeedable(Refused):
-    """New blobs would go where nobody reads them."""
-
-    def __init__(self, state: State) -> None:
-        super().__init__(
+def refuse_unless_blob(alias: str) -> None:
+    """Raise Refused unless the blob is the one store that is read and written."""
+    state = current_state(alias)
+    if state is not State.EXPANDED:
+        raise Refused(
             f"seed_prefs makes users with a blob, and only in the state expanded does everyone"
             f" read it; the state is {state}. Seed another database, or roll back first."
         )
-
-
-def refuse_unless_blob(alias: str) -> None:
-    """Raise NotSeedable unless the blob is the one store that is read and written."""
-    state = current_state(alias)
-    if state is not State.EXPANDED:
-        raise NotSeedable(state)
 
 
 def seed(alias: str, users: int, *, odd: float, seed: int, progress: Callable[[int], None]) -> int:

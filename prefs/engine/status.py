@@ -14,12 +14,11 @@ from prefs.conf import Settings
 from prefs.engine import transitions
 from prefs.engine.acceptance import LeafInQuarantine, leaves_in_quarantine
 from prefs.engine.archive import Archive, NoArchive, recorded
-from prefs.engine.evidence import database_now
+from prefs.engine.evidence import Standing, database_now, standing
 from prefs.engine.findings import Inquiry
 from prefs.engine.flaws import Problem
 from prefs.engine.integrity import problems
 from prefs.engine.sight import rows_of_everybody
-from prefs.engine.standing import Standing, standing
 from prefs.engine.states import (
     EDGES,
     State,

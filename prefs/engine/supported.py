@@ -15,18 +15,6 @@ from prefs.sql import unsupported as sql
 REMEDY = "docs/scaling.md says what works, and what to do instead."
 
 
-class Unsupported(CommandError):
-    """`migrate` on a database that the migration is not made for. Nothing was changed."""
-
-    def __init__(self, wrong: list[str]) -> None:
-        super().__init__(
-            f"The preferences migration is not made for this database: {'; '.join(wrong)}."
-            f" Nothing was changed. Expected: users and preferences in ordinary, permanent tables"
-            f" of a primary. {REMEDY}",
-            returncode=4,
-        )
-
-
 def unsupported(alias: str) -> list[str]:
     """Why the protocol does not hold here, in a sentence each; as far as tables are there."""
     [(citus, replica)] = catalogs.rows(alias, sql.citus_catalog())
@@ -39,6 +27,11 @@ def unsupported(alias: str) -> list[str]:
 
 
 def refuse_unsupported(alias: str) -> None:
-    """Raise Unsupported where the protocol does not hold. Locks nothing."""
+    """Raise CommandError with status 4 where the protocol does not hold. Locks nothing."""
     if wrong := unsupported(alias):
-        raise Unsupported(wrong)
+        raise CommandError(
+            f"The preferences migration is not made for this database: {'; '.join(wrong)}."
+            f" Nothing was changed. Expected: users and preferences in ordinary, permanent tables"
+            f" of a primary. {REMEDY}",
+            returncode=4,
+        )

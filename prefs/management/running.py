@@ -55,10 +55,7 @@ def is_order(options: dict[str, Any]) -> bool:
 
 
 def give_order(kind: Run.Kind, alias: str, options: dict[str, Any]) -> Outcome:
-    """Give the order in `options` to the open run of `kind`; what the command prints.
-
-    Raises NoOpenRun.
-    """
+    """Give the order in `options` to the open run of `kind`; what the command prints."""
     paused = True if options["pause"] else False if options["resume"] else None
     run, working = order(
         kind,

@@ -146,8 +146,8 @@ class Rehearsal:
 def rehearse(options: Options, settings: Settings, control: Control) -> Report:
     """Rehearse in a scratch database and report; it is removed at the end unless kept.
 
-    Raises whatever a step raises (a gate that refuses, say), Interrupted, ClientFailed and
-    NoSuchDatabase. Nothing of the site's own database is read or written.
+    Raises whatever a step raises (a gate that refuses, say), Interrupted, ClientFailed and what
+    `scratch_database` does. Nothing of the site's own database is read or written.
     """
     short = timedelta(seconds=_SOAK)
     settings = dataclasses.replace(settings, cutover_soak=short, contract_soak=short)

@@ -17,26 +17,6 @@ from prefs.sql.names import quote
 ALIAS = "rehearsal"
 
 
-class NoSuchDatabase(PrefsError):
-    """A database to rehearse in that is not there."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"There is no database {name!r} on this server: create it, or leave --into out and"
-            " the rehearsal makes one of its own."
-        )
-
-
-class SitesOwnDatabase(Mistake):
-    """A rehearsal drops the column, with soaks of a second."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name!r} is a database of this site, and a rehearsal drops its column. Name one"
-            " that is made for it, or leave --into out."
-        )
-
-
 def register(alias: str, database: str) -> None:
     """Make `database`, on the server of the default database, known to Django as `alias`."""
     settings = copy.deepcopy(connections.databases[DEFAULT_DB_ALIAS])
@@ -51,16 +31,22 @@ def scratch_database(into: str | None, *, keep: bool) -> Iterator[str]:
     """The name of a database to rehearse in, registered as `ALIAS` while this lasts.
 
     Without `into` it is made here, and dropped at the end unless `keep`. One that was there
-    before is never dropped. Raises NoSuchDatabase and SitesOwnDatabase.
+    before is never dropped. Raises PrefsError where there is none, and Mistake for a site's own.
     """
     if into in {str(database["NAME"]) for database in connections.databases.values()}:
-        raise SitesOwnDatabase(str(into))
+        raise Mistake(
+            f"{into!r} is a database of this site, and a rehearsal drops its column. Name one"
+            " that is made for it, or leave --into out."
+        )
     name = into or f"prefs_rehearsal_{secrets.token_hex(4)}"
     server = connections[DEFAULT_DB_ALIAS]
     if not into:
         execute(server, f"CREATE DATABASE {quote(name)} TEMPLATE template0")
     elif not rows(server, "SELECT 1 FROM pg_database WHERE datname = %s", [name]):
-        raise NoSuchDatabase(into)
+        raise PrefsError(
+            f"There is no database {into!r} on this server: create it, or leave --into out and"
+            " the rehearsal makes one of its own."
+        )
     register(ALIAS, name)
     try:
         yield name

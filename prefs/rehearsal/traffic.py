@@ -33,16 +33,6 @@ class ClientFailed(PrefsError):
         super().__init__(f"Client {client} ended with status {status}: {log.strip()[-500:]}")
 
 
-class TooFewUsers(Mistake):
-    """Not enough users for every client to have its own."""
-
-    def __init__(self, clients: int) -> None:
-        super().__init__(
-            f"There are too few users for {clients} clients to write to: rehearse with at least"
-            f" {10 * clients} users (--users N)."
-        )
-
-
 @dataclass(kw_only=True)
 class Traffic:
     """The running clients, and where they keep their records."""
@@ -81,7 +71,10 @@ def traffic(folder: Path, database: str, clients: int) -> Iterator[Traffic]:
     users = _some_users(clients)
     shared = users[: min(_SHARED, len(users) // 3)]
     if not shared or len(users) - len(shared) < clients:
-        raise TooFewUsers(clients)
+        raise Mistake(
+            f"There are too few users for {clients} clients to write to: rehearse with at least"
+            f" {10 * clients} users (--users N)."
+        )
     running = Traffic(folder=folder, written=users)
     try:
         for number in range(clients):

@@ -12,7 +12,7 @@ from django.db import connection
 
 from prefs.engine import seeding
 from prefs.engine.quarantine import quarantined
-from prefs.engine.seeding import NotSeedable
+from prefs.errors import Refused
 from prefs.mapping import BLOB_COLUMN, LEAVES, Leaf
 from prefs.routing import Route
 from prefs.sql import copying
@@ -137,5 +137,5 @@ def test_seeding_no_users_does_nothing() -> None:
 def test_blobs_are_seeded_only_where_everyone_reads_them() -> None:
     seeding.refuse_unless_blob("default")
     turn(Route.BLOB_MIRRORED)
-    with pytest.raises(NotSeedable, match=r"the state is dual_write\. Seed another database"):
+    with pytest.raises(Refused, match=r"the state is dual_write\. Seed another database"):
         seeding.refuse_unless_blob("default")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefs.engine.findings import Finding, Inquiry
+from prefs.engine.findings import Finding, Inquiry, none_of
 from prefs.engine.repair import count_users
 from prefs.engine.states import Gate
 from prefs.mapping import BLOB_COLUMN
@@ -16,25 +16,24 @@ _SHOWN = 10
 def nothing_depends(inquiry: Inquiry) -> Finding:
     """Nothing that is served stale values once the column stands still, or that the drop breaks."""
     dependents = [row[0] for row in inquiry.rows(catalog.dependents())]
-    return Finding(
-        gate=Gate.NOTHING_DEPENDS,
-        met=not dependents,
-        found="; ".join(dependents) or "nothing but its default and indexes",
-        remedy=f"Change or drop what depends on the column {BLOB_COLUMN}; nothing is dropped"
-        " by CASCADE.",
+    return none_of(
+        Gate.NOTHING_DEPENDS,
+        dependents,
+        "nothing but its default and indexes",
+        f"Change or drop what depends on the column {BLOB_COLUMN}; nothing is dropped by CASCADE.",
     )
 
 
 def no_code_names_column(inquiry: Inquiry) -> Finding:
     """No function's body names the column, as far as a search of bodies can tell."""
     naming = [row[0] for row in inquiry.rows(site_code.naming_column())]
-    return Finding(
-        gate=Gate.NO_CODE_NAMES_COLUMN,
-        met=not naming,
-        found=_some(naming) or f"no code in the database names {BLOB_COLUMN}",
-        remedy=f"From now on the column {BLOB_COLUMN} is not written: have that code read the"
+    return none_of(
+        Gate.NO_CODE_NAMES_COLUMN,
+        _first(naming),
+        f"no code in the database names {BLOB_COLUMN}",
+        f"From now on the column {BLOB_COLUMN} is not written: have that code read the"
         " tables. If it means another column of that name, override the gate.",
-        figures={"found": len(naming)},
+        found=len(naming),
     )
 
 
@@ -44,21 +43,21 @@ def site_triggers(inquiry: Inquiry) -> Finding:
         f"{name} ({function} {why})"
         for name, function, why in inquiry.rows(site_code.site_triggers())
     ]
-    return Finding(
-        gate=Gate.SITE_TRIGGERS,
-        met=not found,
-        found=_some(found) or "no trigger of the users table is known to change the column",
-        remedy=f"Once the tables are read, a trigger that changes {BLOB_COLUMN} makes writes fail,"
+    return none_of(
+        Gate.SITE_TRIGGERS,
+        _first(found),
+        "no trigger of the users table is known to change the column",
+        f"Once the tables are read, a trigger that changes {BLOB_COLUMN} makes writes fail,"
         " and later it is not fired by them: disable it, or move what it does into the"
         " application. If it leaves the column as it is, override the gate.",
-        figures={"found": len(found)},
+        found=len(found),
     )
 
 
-def _some(found: list[str]) -> str:
+def _first(found: list[str]) -> list[str]:
     """The first of what was found, and how many more there are."""
-    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return "; ".join(found[:_SHOWN]) + more
+    more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    return found[:_SHOWN] + more
 
 
 def archive_fits(inquiry: Inquiry) -> Finding:

@@ -2,50 +2,68 @@
 
 from __future__ import annotations
 
+import math
+from datetime import datetime
+from typing import Any
+
 from prefs.engine.evidence import (
-    Evidence,
+    database_now,
     last_mirror_on,
     last_settled,
-    latest_evidence,
+    last_verification,
     seconds_since,
 )
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.repair import Direction
 from prefs.engine.states import Gate, State, current_state
-
-
-def _judge(gate: Gate, inquiry: Inquiry, evidence: Evidence, fresh: bool) -> Finding:
-    ttl = inquiry.settings.verification_ttl.total_seconds()
-    met = evidence.run is not None and (not fresh or evidence.age <= ttl)
-    found = evidence.found
-    if evidence.run is not None and not met:
-        found += f", {evidence.age:.0f} s ago; it counts for {ttl:.0f} s"
-    return Finding(
-        gate=gate,
-        met=met,
-        found=found,
-        remedy=f"Run `manage.py backfill_prefs{_option(inquiry)}`, then `manage.py verify_prefs`.",
-        figures=evidence.figures,
-    )
-
-
-def _option(inquiry: Inquiry) -> str:
-    """The option by which a backfill leaves from what is the primary now."""
-    reverse = Direction.of(current_state(inquiry.alias).route) is Direction.REVERSE
-    return " --reverse" if reverse else ""
+from prefs.models import Run
 
 
 def verified(inquiry: Inquiry) -> Finding:
     """A complete verification since the last flip found zero, and is fresh."""
-    since = last_settled(inquiry.alias)
-    return _judge(Gate.VERIFIED, inquiry, latest_evidence(inquiry.alias, since), fresh=True)
+    ttl = inquiry.settings.verification_ttl.total_seconds()
+    return _judge(Gate.VERIFIED, inquiry, last_settled(inquiry.alias), ttl)
 
 
 def verified_since_mirror(inquiry: Inquiry) -> Finding:
     """A complete verification since the mirror was switched on found zero."""
-    since = last_mirror_on(inquiry.alias)
-    evidence = latest_evidence(inquiry.alias, since)
-    return _judge(Gate.VERIFIED_SINCE_MIRROR, inquiry, evidence, fresh=False)
+    return _judge(Gate.VERIFIED_SINCE_MIRROR, inquiry, last_mirror_on(inquiry.alias), math.inf)
+
+
+def _judge(gate: Gate, inquiry: Inquiry, since: datetime | None, ttl: float) -> Finding:
+    """Whether the last verification found zero, began after `since`, and at most `ttl` s ago."""
+    run = last_verification(inquiry.alias)
+    met, figures = False, dict[str, Any]()
+    if run is None or run.finished_at is None:
+        found = "no verification of all users is on record"
+    elif since is None:
+        found = "the last transition has not settled"
+    elif run.started_at <= since:
+        found = f"run {run.pk} began before the last flip had drained"
+    else:
+        figures = {
+            "run": run.pk,
+            "users": run.users,
+            "differing": run.differing,
+            "started_at": run.started_at.isoformat(),
+            "finished_at": run.finished_at.isoformat(),
+        }
+        # From its beginning: users compared then may have been written since by other hands.
+        age = (database_now(inquiry.alias) - run.started_at).total_seconds()
+        met, found = _worth(run, age, ttl)
+    reverse = Direction.of(current_state(inquiry.alias).route) is Direction.REVERSE
+    backfill = f"manage.py backfill_prefs{' --reverse' if reverse else ''}"
+    remedy = f"Run `{backfill}`, then `manage.py verify_prefs`."
+    return Finding(gate=gate, met=met, found=found, remedy=remedy, figures=figures)
+
+
+def _worth(run: Run, age: float, ttl: float) -> tuple[bool, str]:
+    if run.differing:
+        return False, f"run {run.pk} found {run.differing} users whose stores differ"
+    found = f"run {run.pk} compared {run.users} users and found no difference"
+    if age > ttl:
+        found += f", {age:.0f} s ago; it counts for {ttl:.0f} s"
+    return age <= ttl, found
 
 
 def _soak(gate: Gate, inquiry: Inquiry, state: State, needed: float) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefs.engine.findings import Finding, Inquiry
+from prefs.engine.findings import Finding, Inquiry, none_of
 from prefs.engine.flaws import Flaw, remedies
 from prefs.engine.integrity import told, wrong_tables, wrong_triggers
 from prefs.engine.rights import wrong_rights
@@ -23,42 +23,25 @@ def triggers_intact(inquiry: Inquiry) -> Finding:
 
 
 def _intact(gate: Gate, wrong: list[Flaw], what: str) -> Finding:
-    return Finding(
-        gate=gate,
-        met=not wrong,
-        found="; ".join(map(str, wrong)) or f"{what} and functions are ours",
-        remedy=remedies(wrong),
-    )
+    return none_of(gate, [*map(str, wrong)], f"{what} and functions are ours", remedies(wrong))
 
 
 def supported_tables(inquiry: Inquiry) -> Finding:
     """The tables are ordinary ones of a primary."""
-    wrong = unsupported(inquiry.alias)
-    return Finding(
-        gate=Gate.SUPPORTED_TABLES,
-        met=not wrong,
-        found="; ".join(wrong) or "users and preferences are in ordinary tables of a primary",
-        remedy=REMEDY,
-    )
+    otherwise = "users and preferences are in ordinary tables of a primary"
+    return none_of(Gate.SUPPORTED_TABLES, unsupported(inquiry.alias), otherwise, REMEDY)
 
 
 def rights(inquiry: Inquiry) -> Finding:
     """Roles have on the typed tables what they have on the column, and policies follow."""
     wrong = wrong_rights(inquiry.look, inquiry.settings)
-    return Finding(
-        gate=Gate.RIGHTS,
-        met=not wrong,
-        found="; ".join(map(told, wrong)) or "roles have what they have on the column, no more",
-        remedy=remedies(wrong),
-    )
+    otherwise = "roles have what they have on the column, no more"
+    return none_of(Gate.RIGHTS, [*map(told, wrong)], otherwise, remedies(wrong))
 
 
 def sees_everybody(inquiry: Inquiry) -> Finding:
     """Row security hides no user from this role, nor from the owners of trigger functions."""
     hidden = hidden_from(inquiry.alias)
-    return Finding(
-        gate=Gate.SEES_EVERYBODY,
-        met=not hidden,
-        found=describe(hidden) or "no row is hidden from this role",
-        remedy=HIDDEN_REMEDY,
-    )
+    wrong = [describe(hidden)] if hidden else []
+    otherwise = "no row is hidden from this role"
+    return none_of(Gate.SEES_EVERYBODY, wrong, otherwise, HIDDEN_REMEDY)

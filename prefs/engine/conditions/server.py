@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connections
 
-from prefs.engine.findings import Finding, Inquiry
+from prefs.engine.findings import Finding, Inquiry, none_of
 from prefs.engine.look import DURABLE, ISOLATION
 from prefs.engine.states import Gate
 from prefs.sql import catalog
@@ -22,11 +22,11 @@ def read_committed(inquiry: Inquiry) -> Finding:
     for place, name, value in inquiry.look.set_to(ISOLATION):
         if value.lower() != "read committed":
             wrong.append(f"{name} is {value} ({place})")
-    return Finding(
-        gate=Gate.READ_COMMITTED,
-        met=not wrong,
-        found="; ".join(wrong) or "READ COMMITTED wherever a default is set",
-        remedy="Remove the setting, or set it to read committed, and reconnect.",
+    return none_of(
+        Gate.READ_COMMITTED,
+        wrong,
+        "READ COMMITTED wherever a default is set",
+        "Remove the setting, or set it to read committed, and reconnect.",
     )
 
 
@@ -45,22 +45,20 @@ def durable_commits(inquiry: Inquiry) -> Finding:
         for place, name, value in inquiry.look.set_to(*DURABLE)
         if value.lower() in ("off", "false", "no", "0")
     ]
-    return Finding(
-        gate=Gate.DURABLE_COMMITS,
-        met=not wrong,
-        found="; ".join(wrong) or "a commit is on disk when it returns",
-        remedy="Turn it on: a commit that a crash can take back is not an acknowledged write.",
+    return none_of(
+        Gate.DURABLE_COMMITS,
+        wrong,
+        "a commit is on disk when it returns",
+        "Turn it on: a commit that a crash can take back is not an acknowledged write.",
     )
 
 
 def no_logical_apply(inquiry: Inquiry) -> Finding:
     """No subscription applies changes into our tables."""
     tables = [row[0] for row in inquiry.rows(catalog.subscribed_tables())]
-    return Finding(
-        gate=Gate.NO_LOGICAL_APPLY,
-        met=not tables,
-        found=f"a subscription applies changes into {', '.join(tables)}"
-        if tables
-        else "no subscription applies changes into these tables",
-        remedy="Drop these tables from the subscription: what it applies is not mirrored.",
+    return none_of(
+        Gate.NO_LOGICAL_APPLY,
+        [f"a subscription applies changes into {', '.join(tables)}"] if tables else [],
+        "no subscription applies changes into these tables",
+        "Drop these tables from the subscription: what it applies is not mirrored.",
     )

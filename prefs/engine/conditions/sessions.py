@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from prefs.checks import is_ours
 from prefs.engine import catalogs
-from prefs.engine.findings import Finding, Inquiry
+from prefs.engine.findings import Finding, Inquiry, none_of
 from prefs.engine.states import Gate
 from prefs.sql import catalog
 
@@ -29,12 +29,12 @@ def foreign_sessions(alias: str, known: Collection[str]) -> list[str]:
 def _no_strangers(gate: Gate, inquiry: Inquiry, aliases: tuple[str, ...]) -> Finding:
     known = inquiry.settings.known_applications
     strangers = [each for alias in aliases for each in foreign_sessions(alias, known)]
-    return Finding(
-        gate=gate,
-        met=not strangers,
-        found="; ".join(strangers[:10]) or "every session is of this release",
-        remedy="End them, or name in PREFS_KNOWN_APPLICATIONS what never touches preferences.",
-        figures={"sessions": len(strangers)},
+    return none_of(
+        gate,
+        strangers[:10],
+        "every session is of this release",
+        "End them, or name in PREFS_KNOWN_APPLICATIONS what never touches preferences.",
+        sessions=len(strangers),
     )
 
 

@@ -13,9 +13,9 @@ from pytest_django import Settings as DjangoSettings
 from prefs.conf import Settings
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import Control
+from prefs.engine.evidence import Kind
 from prefs.engine.next_step import next_step
 from prefs.engine.repair import Direction
-from prefs.engine.standing import Kind
 from prefs.engine.states import State
 from prefs.engine.status import Status, status
 from prefs.engine.verification import verify

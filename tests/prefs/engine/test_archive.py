@@ -11,12 +11,13 @@ import psycopg
 import pytest
 from django.db import DatabaseError
 
-from prefs.engine.archive import ArchiveKept, Check, NoArchive, check, remove
+from prefs.engine.archive import Check, NoArchive, check, remove
 from prefs.engine.audit import acting_as
 from prefs.engine.batches import Control
 from prefs.engine.integrity import wrong_triggers
 from prefs.engine.look import look
 from prefs.engine.states import State
+from prefs.errors import Refused
 from prefs.models import AuditEntry
 from prefs.sql import archive
 from tests.support import scratch
@@ -166,7 +167,7 @@ def test_a_restore_neither_reads_nor_changes_it(site: str) -> None:
 def test_it_is_kept_for_its_lifetime(site: str) -> None:
     dropped({"theme": "dark"})
     made = checked().made
-    with pytest.raises(ArchiveKept) as refused:
+    with pytest.raises(Refused) as refused:
         remove(ALIAS, SOON, Control())
     assert f"from {made.made_at + timedelta(days=90):%Y-%m-%d %H:%M} UTC on" in str(refused.value)
     assert "(PREFS_ARCHIVE_LIFETIME, 90 days)" in str(refused.value)

@@ -9,10 +9,11 @@ from prefs.ddl import LockNotObtained
 from prefs.engine import column
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import Control
-from prefs.engine.column import DefinitionLost, drop
+from prefs.engine.column import drop
 from prefs.engine.flips import OpenTransition, flip
 from prefs.engine.repair import Direction
 from prefs.engine.states import State, edge
+from prefs.errors import PrefsError
 from prefs.models import Run, Transition, UserPreferences
 from tests.support import scratch
 from tests.support.columns import INDEXES, LOOK_AT_INDEXES, VARIED, definition
@@ -254,7 +255,7 @@ def test_an_index_that_a_crash_left_invalid_is_built_again(
 def test_a_definition_that_is_lost_is_asked_for(site: str) -> None:
     go(State.DROPPED)
     Transition.objects.all().delete()
-    with pytest.raises(DefinitionLost, match="rollback_prefs --to read_cutover"):
+    with pytest.raises(PrefsError, match="rollback_prefs --to read_cutover"):
         take(State.MIRROR_OFF, forward=False)
     assert state() is State.DROPPED
 
