@@ -9,12 +9,14 @@ catch-up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import ProgrammingError
 
+from prefs import conf
 from prefs.conf import Settings
 from prefs.ddl import LockNotObtained, TriesStopped
 from prefs.engine import keys, transitions
@@ -23,12 +25,13 @@ from prefs.engine.leases import OPEN, Tally
 from prefs.engine.prediction import Prediction, predict, remember
 from prefs.engine.ranges import ANEW, held, join, open_run, resumable
 from prefs.engine.repair import Direction, count_users, make_equal
+from prefs.engine.sight import REMEDY, describe, hidden_from, rows_of_everybody
 from prefs.engine.states import State, current_state, last_transition
 from prefs.engine.tasks import Task
 from prefs.engine.workers import Crew
 from prefs.models import Run
 from prefs.routing import Route
-from prefs.sql import copying
+from prefs.sql import catalog, copying
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +168,29 @@ def backfill(
         except (LockNotObtained, TriesStopped) as error:
             control.notice(f"{error} The foreign keys stay, and the copy takes longer.")
     return Crew(run, _Backfill(alias, settings, control, direction)).work(workers)
+
+
+def backfill_inline(alias: str, say: Callable[[str], None]) -> None:
+    """Copy the blobs if there are few users; else say which command copies them.
+
+    Few is `PREFS_INLINE_BACKFILL_MAX_USERS`; counting stops there. Locks as `backfill`.
+    """
+    if current_state(alias) is not State.EXPANDED:
+        return
+    if hidden := hidden_from(alias):
+        say(f"    Nothing was copied here: {describe(hidden)}. {REMEDY}")
+        return
+    settings = conf.current()
+    limit = settings.inline_backfill_max_users
+    [(users,)] = rows_of_everybody(alias, catalog.users_up_to(), limit=limit + 1)
+    if users > limit:
+        say(
+            f"    More than {limit} users: nothing was copied here."
+            " Run `manage.py backfill_prefs`, then `manage.py advance_prefs`."
+        )
+    elif users:
+        run = backfill(alias, Direction.FORWARD, settings, Control())
+        say(f"    Copied the preferences of {run.copied} users.")
 
 
 @dataclass

@@ -7,9 +7,10 @@ everything the batch did.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +28,7 @@ from prefs.mapping import BLOB_COLUMN
 from prefs.sql import copying
 
 # Below deadlock_timeout (1 s), so that it is always the background work that yields.
-LOCK_TIMEOUT_MS = 50
+_LOCK_TIMEOUT_MS = 50
 # Lock timeout, deadlock, a user deleted or a row added under our feet, a time limit, a cancel.
 _CANCELED = "57014"
 _PASSING = (LOCK_NOT_AVAILABLE, "40P01", "23503", "23505", _CANCELED)
@@ -132,6 +133,14 @@ class Control:
 Batch = Callable[[Any, Any, Any], Tally]
 
 
+@contextlib.contextmanager
+def transaction_of_a_batch(alias: str) -> Iterator[Any]:
+    """A cursor in a transaction that sees everybody, and waits for no lock for long."""
+    with transaction.atomic(using=alias, durable=True), connections[alias].cursor() as cursor:
+        cursor.execute(copying.batch_settings(), {"lock_timeout": f"{_LOCK_TIMEOUT_MS}ms"})
+        yield cursor
+
+
 class Walk:
     """One worker's way through what it holds."""
 
@@ -200,10 +209,8 @@ class Walk:
 
     def _batch(self, holding: Holding, batch: Batch, size: int) -> int:
         """One chunk in one transaction: rows, counters, cursor and lease. Returns its users."""
-        row, alias = holding.row, self.alias
-        with transaction.atomic(using=alias, durable=True), connections[alias].cursor() as cursor:
-            cursor.execute(copying.batch_settings(), {"lock_timeout": f"{LOCK_TIMEOUT_MS}ms"})
-            after, last = to_key(row.cursor), to_key(holding.row.upto)
+        after, last = to_key(holding.row.cursor), to_key(holding.row.upto)
+        with transaction_of_a_batch(self.alias) as cursor:
             cursor.execute(copying.chunk_end(), {"after": after, "last": last, "size": size})
             upto, users = cursor.fetchone()
             if users == 0:

@@ -7,6 +7,7 @@ it again from there. DDL waits for its table lock in short tries.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import connections
@@ -132,15 +133,13 @@ def _build_index(alias: str, definition: str) -> None:
 def _set_not_null(alias: str, settings: Settings, control: Control) -> None:
     users, blob, connection = names().users, names().blob, connections[alias]
     proof = "prefs_blob_not_null"
-
-    def run(statement: str) -> None:
-        def work() -> None:
-            execute(connection, statement)
-
+    for change in (
+        f"DROP CONSTRAINT IF EXISTS {proof}",
+        f"ADD CONSTRAINT {proof} CHECK ({blob} IS NOT NULL) NOT VALID",
+        f"VALIDATE CONSTRAINT {proof}",
+        f"ALTER COLUMN {blob} SET NOT NULL",
+        f"DROP CONSTRAINT {proof}",
+    ):
+        statement = f"ALTER TABLE {users} {change}"
+        work = partial(execute, connection, statement)
         ddl.locked(connection, f"run `{statement}`", work, control.tries(settings))
-
-    run(f"ALTER TABLE {users} DROP CONSTRAINT IF EXISTS {proof}")
-    run(f"ALTER TABLE {users} ADD CONSTRAINT {proof} CHECK ({blob} IS NOT NULL) NOT VALID")
-    run(f"ALTER TABLE {users} VALIDATE CONSTRAINT {proof}")
-    run(f"ALTER TABLE {users} ALTER COLUMN {blob} SET NOT NULL")
-    run(f"ALTER TABLE {users} DROP CONSTRAINT {proof}")

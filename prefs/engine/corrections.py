@@ -12,12 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections, transaction
-
 from prefs.codec import unknown_leaves
 from prefs.conf import Settings
 from prefs.engine import audit
-from prefs.engine.batches import LOCK_TIMEOUT_MS, Control
+from prefs.engine.batches import Control, transaction_of_a_batch
 from prefs.engine.leases import Tally
 from prefs.engine.quarantine import EXPECTED, NotJson, Selection, query, shown
 from prefs.engine.ranges import ANEW, join
@@ -135,8 +133,7 @@ class _Correcting(Task):
 
 
 def _correct_one(alias: str, correction: Correction) -> Corrected:
-    with transaction.atomic(using=alias, durable=True), connections[alias].cursor() as cursor:
-        cursor.execute(copying.batch_settings(), {"lock_timeout": f"{LOCK_TIMEOUT_MS}ms"})
+    with transaction_of_a_batch(alias) as cursor:
         tally = _correct_range(cursor, correction, None, None)
         skipped = tally.differing - tally.repaired
         _record(alias, correction, users=tally.repaired, skipped=skipped)

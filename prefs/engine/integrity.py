@@ -46,7 +46,7 @@ def wrong_tables(found: Look) -> list[Flaw]:
     if not catalogs.rows(found.alias, keys.valid_key(ARCHIVE_TABLE)):
         what = f"{ARCHIVE_TABLE}: no constraint {installed.foreign_key_name(ARCHIVE_TABLE)}"
         wrong.append(Flaw(part=Part.KEY, what=what))
-    return _sorted(wrong + _wrong_functions(found, registry.called()))
+    return sorted(wrong + _wrong_functions(found, registry.called()), key=str)
 
 
 def wrong_triggers(found: Look) -> list[Flaw]:
@@ -74,7 +74,7 @@ def wrong_triggers(found: Look) -> list[Flaw]:
             put_right = _put_right(table, name, trigger)
             wrong.append(Flaw(part=part, what=what, statements=put_right))
     wrong += _silenced(found)
-    return _sorted(wrong + _wrong_functions(found, registry.fired()))
+    return sorted(wrong + _wrong_functions(found, registry.fired()), key=str)
 
 
 def _silenced(found: Look) -> list[Flaw]:
@@ -106,7 +106,9 @@ def _wrong_functions(found: Look, made: tuple[StoredFunction, ...]) -> list[Flaw
     wrong = []
     for function in made:
         body, traits, anybodys = found.functions[found.placed(function.signature)]
-        if (body, traits) != _body_and_traits(function, found):
+        head, ours, _ = found.placed(function.create).split("$function$")
+        our_traits = [trait for trait in installed.FUNCTION_TRAITS if trait in head]
+        if (body, traits) != (ours, our_traits):
             what = f"function {function.name} is not ours"
             wrong.append(Flaw(part=Part.FUNCTION, what=what, statements=function.statements))
         elif function.definer and anybodys:
@@ -122,15 +124,6 @@ def _wrong_functions(found: Look, made: tuple[StoredFunction, ...]) -> list[Flaw
         for name, signature in found.strangers
         if name in names
     ]
-
-
-def _body_and_traits(function: StoredFunction, found: Look) -> tuple[str, list[str]]:
-    head, body, _ = found.placed(function.create).split("$function$")
-    return body, [trait for trait in installed.FUNCTION_TRAITS if trait in head]
-
-
-def _sorted(wrong: list[Flaw]) -> list[Flaw]:
-    return sorted(wrong, key=str)
 
 
 def _bare(text: str, found: Look) -> str:
@@ -161,7 +154,10 @@ def flaws(found: Look, settings: Settings) -> list[Flaw]:
     Foreign keys that an open backfill has put aside are not among them.
     """
     wrong = [*wrong_tables(found), *wrong_triggers(found)]
-    if _keys_are_due_back(found.alias):
+    at_it = Run.objects.using(found.alias).filter(
+        kind=Run.Kind.BACKFILL, phase__in=(Run.Phase.COPY, Run.Phase.KEYS)
+    )
+    if at_it.exclude(status__in=(Run.Status.DONE, Run.Status.ABANDONED)).exists():
         wrong = [flaw for flaw in wrong if flaw.part is not Part.KEY]
     return wrong + wrong_rights(found, settings)
 
@@ -171,13 +167,6 @@ def told(flaw: Flaw) -> str:
     if flaw.part is not Part.RIGHT or not flaw.statements:
         return str(flaw)
     return f"{flaw}: {'; '.join(flaw.statements)}"
-
-
-def _keys_are_due_back(alias: str) -> bool:
-    at_it = Run.objects.using(alias).filter(
-        kind=Run.Kind.BACKFILL, phase__in=(Run.Phase.COPY, Run.Phase.KEYS)
-    )
-    return at_it.exclude(status__in=(Run.Status.DONE, Run.Status.ABANDONED)).exists()
 
 
 def _unrecorded(state: State, alias: str) -> list[Problem]:

@@ -29,8 +29,10 @@ class NotJson(Mistake):
     """A value that PostgreSQL cannot store as jsonb."""
 
     def __init__(self, text: str, why: object) -> None:
+        # No terminal takes halves of surrogate pairs.
+        printable = shown(text).encode("utf-8", "backslashreplace").decode()
         super().__init__(
-            f"{_printable(shown(text))} is not JSON that can be stored:"
+            f"{printable} is not JSON that can be stored:"
             f" {str(why).splitlines()[0]}. A string needs its quotes, as in '\"dark\"'."
             " Nothing was changed."
         )
@@ -76,11 +78,6 @@ def shown(text: str | None) -> str:
     if text is None:
         return _TOO_LONG
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
-
-
-def _printable(text: str) -> str:
-    """A text with its halves of surrogate pairs escaped: no terminal takes them."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def counts(alias: str, selection: Selection | None = None) -> list[Count]:

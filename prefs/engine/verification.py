@@ -6,15 +6,13 @@ evidence that gates ask for; a sample is none, and neither is a run that had to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from django.db import connections, transaction
-
 from prefs.conf import Settings
 from prefs.engine import audit, transitions
-from prefs.engine.batches import LOCK_TIMEOUT_MS, ColumnGone, Control
+from prefs.engine.batches import ColumnGone, Control, transaction_of_a_batch
 from prefs.engine.evidence import last_settled
 from prefs.engine.leases import Tally
 from prefs.engine.ranges import held, join
@@ -103,13 +101,6 @@ def _state(alias: str) -> State:
     return state
 
 
-def _repair(alias: str, keys: Sequence[Any], direction: Direction) -> None:
-    for begin in range(0, len(keys), _REPAIRED_AT_ONCE):
-        with transaction.atomic(using=alias, durable=True), connections[alias].cursor() as cursor:
-            cursor.execute(copying.batch_settings(), {"lock_timeout": f"{LOCK_TIMEOUT_MS}ms"})
-            overwrite_mirror(cursor, keys[begin : begin + _REPAIRED_AT_ONCE], direction)
-
-
 def verify_sample(alias: str, size: int, *, repair: bool = False) -> Sample:
     """Compare about `size` users taken at random over the whole table.
 
@@ -122,6 +113,8 @@ def verify_sample(alias: str, size: int, *, repair: bool = False) -> Sample:
     ids = [key for (key,) in taken]
     found = tuple(key for (key,) in rows_of_everybody(alias, copying.difference_of(), ids=ids))
     if repair:
-        _repair(alias, found, direction)
+        for begin in range(0, len(found), _REPAIRED_AT_ONCE):
+            with transaction_of_a_batch(alias) as cursor:
+                overwrite_mirror(cursor, found[begin : begin + _REPAIRED_AT_ONCE], direction)
         _record_repair(alias, direction, users=len(ids), repaired=len(found))
     return Sample(users=len(ids), differing=found)

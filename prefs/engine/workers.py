@@ -56,36 +56,28 @@ class Crew:
         ]
         for other in others:
             other.start()
-        try:
-            self._work(1)
-        except BaseException as error:  # noqa: BLE001 - raised again when all have ended
-            self._fail(error)
-        finally:
-            for other in others:
-                other.join()
-        self._conclude()
+        self._run(1)
+        for other in others:
+            other.join()
+        # Where the database is what failed, the leases run out by themselves.
+        ignored: tuple[type[Exception], ...] = (Error, LeaseLost) if self.error else ()
+        with contextlib.suppress(*ignored):
+            ranges.conclude(self.run, self.alias, self.error)
         if self.error is not None:
             raise self.error
         self.run.refresh_from_db(using=self.alias)
         return self.run
 
-    def _fail(self, error: BaseException) -> None:
-        self.error = self.error or error
-        self._ended.set()
-
-    def _conclude(self) -> None:
-        # Where the database is what failed, the leases run out by themselves.
-        ignored: tuple[type[Exception], ...] = (Error, LeaseLost) if self.error else ()
-        with contextlib.suppress(*ignored):
-            ranges.conclude(self.run, self.alias, self.error)
-
-    def _apart(self, number: int) -> None:
+    def _run(self, number: int) -> None:
         try:
             self._work(number)
-        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
-            self._fail(error)
-        finally:
-            connections[self.alias].close()
+        except BaseException as error:  # noqa: BLE001 - raised again when all have ended
+            self.error = self.error or error
+            self._ended.set()
+
+    def _apart(self, number: int) -> None:
+        self._run(number)
+        connections[self.alias].close()
 
     def _work(self, number: int) -> None:
         worker, task = f"{holder()}, worker {number}", self.task

@@ -11,9 +11,9 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections
@@ -32,6 +32,7 @@ from prefs.models import Run
 # What --json prints, what else is printed, the exit status.
 Outcome = tuple[dict[str, Any], list[str], int]
 ATTENTION = 3
+Number = TypeVar("Number", int, float)
 _UNDEFINED_TABLE = "42P01"
 _ENDED = {
     "25006": "This session may only read: it is at a replica, or default_transaction_read_only is"
@@ -214,23 +215,23 @@ def _refuse_other_encodings(options: dict[str, Any]) -> None:
             )
 
 
-def positive(text: str) -> int:
-    """An argument that is a whole number of at least 1, and fits the record of a run."""
-    value = int(text)
-    if not 1 <= value < 2**31:
-        raise ValueError
-    return value
+def number(
+    make: Callable[[str], Number], least: Number, most: Number, name: str
+) -> Callable[[str], Number]:
+    """The type of an argument between two numbers; `name` is what argparse calls it."""
+
+    def parse(text: str) -> Number:
+        value = make(text)
+        if not least <= value <= most:
+            raise ValueError
+        return value
+
+    parse.__name__ = name
+    return parse
 
 
-positive.__name__ = "number from 1 to 2147483647"
-
-
-def seconds(text: str) -> float:
-    """An argument that is a number of seconds, zero or more."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError
-    return value
-
-
-seconds.__name__ = "number of seconds"
+# They fit the record of a run.
+positive = number(int, 1, 2**31 - 1, "number from 1 to 2147483647")
+natural = number(int, 0, 2**31 - 1, "number from 0 to 2147483647")
+seconds = number(float, 0.0, sys.float_info.max, "number of seconds")
+fraction = number(float, 0.0, 1.0, "fraction")

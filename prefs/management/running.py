@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from prefs.engine.orders import order
-from prefs.management.base import Outcome, positive
+from prefs.management.base import Outcome, natural, positive
 from prefs.models import Run
 
 ORDERS = ("pause", "resume", "stop", "set_rate", "set_target")
@@ -29,18 +29,11 @@ def add_running(parser: CommandParser) -> None:
     orders.add_argument("--resume", action="store_true", help="go on")
     orders.add_argument("--stop", action="store_true", help="end; it can be resumed later")
     orders.add_argument(
-        "--set-rate", type=_rate, metavar="N", help="at most N users a second; 0 for no limit"
+        "--set-rate", type=natural, metavar="N", help="at most N users a second; 0 for no limit"
     )
     orders.add_argument(
         "--set-target", type=positive, metavar="MS", help="milliseconds that a batch should take"
     )
-
-
-def _rate(text: str) -> int:
-    return 0 if text == "0" else positive(text)
-
-
-_rate.__name__ = positive.__name__
 
 
 def paced(options: dict[str, Any]) -> dict[str, Any]:

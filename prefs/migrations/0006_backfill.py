@@ -8,7 +8,7 @@ from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
-from prefs.engine.inline import backfill_inline
+from prefs.engine.backfill import backfill_inline
 from prefs.engine.unexpand import refuse_to_unexpand
 
 

@@ -5,15 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from prefs.engine import seeding
-from prefs.management.base import Outcome, PrefsCommand, positive
-
-
-def fraction(text: str) -> float:
-    """An argument from 0 to 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise ValueError
-    return value
+from prefs.management.base import Outcome, PrefsCommand, fraction, positive
 
 
 class Command(PrefsCommand):

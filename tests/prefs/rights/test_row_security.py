@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import transaction
 
-from prefs.engine.inline import backfill_inline
+from prefs.engine.backfill import backfill_inline
 from prefs.engine.quarantine import counts
 from prefs.engine.sight import UsersHidden
 from prefs.engine.states import Gate, State
