@@ -137,22 +137,7 @@ def sample(leaf: Leaf, rng: random.Random) -> Any:
             return f"{rng.randrange(24):02}:{rng.choice((0, 15, 30, 45)):02}"
 
 
-_WRONG: tuple[Any, ...] = (
-    None,
-    "true",
-    "",
-    0,
-    -1,
-    10.0,
-    1e3,
-    "24:00",
-    "purple",
-    [],
-    {},
-    ["x"],
-    501,
-    False,
-)
+_WRONG: Any = (None, "true", "", 0, -1, 10.0, 1e3, "24:00", "purple", [], {}, ["x"], 501, False)
 
 
 def _wrong_value(rng: random.Random, document: dict[str, Any]) -> str:
