@@ -120,12 +120,7 @@ class UserPreferencesManager(_RowManager[Any]):
         """
         known = {key: text for each, text in changes.items() for key in owners.keys([each])}
         keys, texts = list(known), [codec.sendable(key, text) for key, text in known.items()]
-        alias = self._db or router.db_for_write(self.model)
-        with (
-            _storing(keys),
-            transaction.atomic(using=alias, savepoint=savepoint),
-            connections[alias].cursor() as cursor,
-        ):
+        with self._writing(keys, savepoint=savepoint) as cursor:
             locked = lock_users(cursor, keys, rows=False)
             if locked is None:
                 return {}
@@ -143,13 +138,8 @@ class UserPreferencesManager(_RowManager[Any]):
         transaction ends, and raises as `merge` does, for the first user by key; then nothing was
         written.
         """
-        alias = self._db or router.db_for_write(self.model)
         max_bytes = conf.current().max_document_bytes
-        with (
-            _storing(list(merges)),
-            transaction.atomic(using=alias),
-            connections[alias].cursor() as cursor,
-        ):
+        with self._writing(list(merges)) as cursor:
             route, found = lock_users(cursor, list(merges)) or (None, [])
             if among is None:
                 _refuse_missing(merges, found)
@@ -180,38 +170,40 @@ class UserPreferencesManager(_RowManager[Any]):
             texts[key] = text
         return texts
 
-    def _write(self, key: Any, incoming: str, text: str, unknown: list[str]) -> str | None:
+    @contextmanager
+    def _writing(self, keys: Sequence[Any], *, savepoint: bool = True) -> Iterator[Any]:
+        """A cursor in a transaction that writes documents of these users.
+
+        In a caller's it is a savepoint: an error leaves theirs usable. What PostgreSQL cannot
+        store as jsonb becomes InvalidDocument.
+        """
         alias = self._db or router.db_for_write(self.model)
+        try:
+            with (
+                transaction.atomic(using=alias, savepoint=savepoint),
+                connections[alias].cursor() as cursor,
+            ):
+                yield cursor
+        except (DataError, OperationalError) as error:
+            cause = error.__cause__
+            state = getattr(cause, "sqlstate", None) or ""
+            if isinstance(error, DataError) or state in _TOO_COMPLEX:
+                whose = keys[0] if len(keys) == 1 else f"one of {len(keys)}"
+                message = f"PostgreSQL cannot store it as jsonb ({cause})"
+                raise codec.InvalidDocument(whose, {"": message}) from error
+            raise
+
+    def _write(self, key: Any, incoming: str, text: str, unknown: list[str]) -> str | None:
         parameters = {
             "user": key,
             "input": text,
             "unknown": unknown,
             "max_bytes": conf.current().max_document_bytes,
         }
-        # In a caller's transaction this is a savepoint: an error leaves theirs usable.
-        with (
-            _storing([key]),
-            transaction.atomic(using=alias),
-            connections[alias].cursor() as cursor,
-        ):
+        with self._writing([key]) as cursor:
             route = _lock(cursor, key)
             cursor.execute(writes.write(route, incoming), parameters)
             return _accepted(key, cursor.fetchone(), parameters["max_bytes"])
-
-
-@contextmanager
-def _storing(user_ids: Sequence[Any]) -> Iterator[None]:
-    """Turn what PostgreSQL cannot store as jsonb into InvalidDocument."""
-    try:
-        yield
-    except (DataError, OperationalError) as error:
-        cause = error.__cause__
-        state = getattr(cause, "sqlstate", None) or ""
-        if isinstance(error, DataError) or state in _TOO_COMPLEX:
-            whose = user_ids[0] if len(user_ids) == 1 else f"one of {len(user_ids)}"
-            message = f"PostgreSQL cannot store it as jsonb ({cause})"
-            raise codec.InvalidDocument(whose, {"": message}) from error
-        raise
 
 
 def lock_users(
