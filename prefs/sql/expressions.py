@@ -117,14 +117,18 @@ def _columns(source: str, *carried: str) -> str:
       FROM (SELECT s.user_id{kept}, {objects} FROM {source} s OFFSET 0) o OFFSET 0"""
 
 
-def _is_taken(node: Node) -> str:
-    """Whether the value at `node`, where there is one, is an object of accepted leaves alone."""
-    here = f"t.{_alias(node)}"
-    taken = [
+def _taken(node: Node) -> list[str]:
+    """The names of the accepted leaves of a node; NULL for any other."""
+    return [
         f"CASE WHEN t.{quote(leaf.column)} IS NOT NULL THEN {literal(leaf.name)} END"
         for leaf in node.leaves
     ]
-    taken += [literal(child.name) for child in node.nodes]
+
+
+def _is_taken(node: Node) -> str:
+    """Whether the value at `node`, where there is one, is an object of accepted leaves alone."""
+    here = f"t.{_alias(node)}"
+    taken = [*_taken(node), *(literal(child.name) for child in node.nodes)]
     return (
         f"{here} IS NULL OR CASE WHEN jsonb_typeof({here}) = 'object' AND {here} <> '{{}}'"
         f" THEN {here} - ARRAY[{', '.join(taken)}] = '{{}}' ELSE false END"
@@ -137,11 +141,7 @@ def _residue(node: Node) -> str:
     NULL where nothing is left. An object that was empty already is kept: it would not
     come back by itself.
     """
-    here = f"t.{_alias(node)}"
-    taken = [
-        f"CASE WHEN t.{quote(leaf.column)} IS NOT NULL THEN {literal(leaf.name)} END"
-        for leaf in node.leaves
-    ]
+    here, taken = f"t.{_alias(node)}", _taken(node)
     kept = ""
     for child in node.nodes:
         below = f"t.{_alias(child)}"
@@ -262,20 +262,18 @@ def quarantined(residue: str) -> str:
 
     Where a parent is not an object there is one row, at that parent's path.
     """
-    rows = [
-        (node.dotted, node.path, "an object", f"{at(residue, node.path)}") for node in inner_nodes()
+    found = []
+    for node in inner_nodes():
+        here = at(residue, node.path)
+        odd = f"CASE WHEN jsonb_typeof({here}) <> 'object' THEN {here} END"
+        found.append((node.dotted, node.path, "an object", odd))
+    found += [
+        (leaf.dotted, leaf.path, leaf.domain.expected, at(residue, leaf.path)) for leaf in LEAVES
     ]
-    entries = [
-        f"({literal(dotted)}, {path_literal(path)}::text[], {literal(expected)},"
-        f" CASE WHEN jsonb_typeof({value}) <> 'object' THEN {value} END)"
-        for dotted, path, expected, value in rows
-    ]
-    entries += [
-        f"({literal(leaf.dotted)}, {path_literal(leaf.path)}::text[],"
-        f" {literal(leaf.domain.expected)}, {at(residue, leaf.path)})"
-        for leaf in LEAVES
-    ]
-    values = ",\n      ".join(entries)
+    values = ",\n      ".join(
+        f"({literal(dotted)}, {path_literal(path)}::text[], {literal(expected)}, {value})"
+        for dotted, path, expected, value in found
+    )
     return f"""SELECT q.leaf, q.path, q.value, q.expected FROM (VALUES
       {values}) q(leaf, path, expected, value) WHERE q.value IS NOT NULL"""
 
