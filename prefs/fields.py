@@ -134,10 +134,6 @@ class PreferencesField(models.JSONField):
         """None, so that no operation of Django's touches the column."""
         return None
 
-    def db_parameters(self, connection: Any) -> Any:
-        """The same in another form."""
-        return {"type": None, "check": None}
-
     def cast_db_type(self, connection: Any) -> str:
         """What an expression of this type is."""
         return "jsonb"
