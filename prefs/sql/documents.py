@@ -20,8 +20,6 @@ from prefs.sql.names import keyset, literal, names, qualified, quote
 READ = "prefs_read"
 DOCUMENT = "prefs_document"
 DOCUMENT_LOCKED = "prefs_document_locked"
-# Where the key goes in a statement that is rendered once.
-_KEY = "\0"
 
 
 def switch(name: str) -> str:
@@ -74,15 +72,26 @@ def document_of(key: str) -> str:
     `key` is an expression of that statement; where it is NULL so is the document. A missing
     switch is an error, and so is a route to a column that is gone.
     """
-    return _document().replace(_KEY, key)
+    n = names()
+    return f"""(SELECT CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL
+      THEN {qualified(SWITCH_MISSING)}() WHEN r.key IS NULL THEN NULL
+      WHEN r.read_tables THEN {tables_document("r.key")}
+      ELSE (SELECT {n.blob} FROM {n.users} x WHERE x.{n.key} = r.key) END
+    {_key_and_route(key)} CROSS JOIN {gone()})"""
 
 
+@lru_cache(maxsize=64)
 def document_text_of(key: str) -> str:
     """Its text, for an instance: '' for a missing switch, and where the text cannot be built.
 
     So what one user has keeps nobody else from loading; who reads it then is told what it is.
     """
-    return _document_text().replace(_KEY, key)
+    n = names()
+    return f"""(SELECT CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL THEN ''
+      WHEN r.key IS NULL THEN NULL
+      WHEN r.read_tables THEN (SELECT {put_together_text("k")} {typed_row("r.key")})
+      ELSE (SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = r.key) END
+    {_key_and_route(key)} CROSS JOIN {gone()})"""
 
 
 @lru_cache(maxsize=64)
@@ -102,28 +111,8 @@ def locked_text_of(key: str, *, no_key: bool, nowait: bool, skip_locked: bool) -
     return f"{qualified(DOCUMENT_LOCKED)}({key}, {literal(strength + waits)})"
 
 
-@cache
-def _document() -> str:
-    n = names()
-    return f"""(SELECT CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL
-      THEN {qualified(SWITCH_MISSING)}() WHEN r.key IS NULL THEN NULL
-      WHEN r.read_tables THEN {tables_document("r.key")}
-      ELSE (SELECT {n.blob} FROM {n.users} x WHERE x.{n.key} = r.key) END
-    {_key_and_route()} CROSS JOIN {gone()})"""
-
-
-@cache
-def _document_text() -> str:
-    n = names()
-    return f"""(SELECT CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL THEN ''
-      WHEN r.key IS NULL THEN NULL
-      WHEN r.read_tables THEN (SELECT {put_together_text("k")} {typed_row("r.key")})
-      ELSE (SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = r.key) END
-    {_key_and_route()} CROSS JOIN {gone()})"""
-
-
-def _key_and_route() -> str:
-    return f"""FROM (SELECT {_KEY} AS key, {switch(DUAL_WRITE)} AS dual_write,
+def _key_and_route(key: str) -> str:
+    return f"""FROM (SELECT {key} AS key, {switch(DUAL_WRITE)} AS dual_write,
       {switch(READ_TABLES)} AS read_tables) r"""
 
 
