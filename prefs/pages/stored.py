@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connections
 
 from prefs.mapping import Leaf, Node
+from prefs.sql.asking import rows
 from prefs.sql.parts import parts
 
 
@@ -43,14 +44,13 @@ class Stored:
     @classmethod
     def of(cls, text: str | None, alias: str) -> Stored:
         """Those of the document with this text, which the database `alias` takes apart."""
-        with connections[alias].cursor() as cursor:
-            cursor.execute(parts(), {"text": text})
-            return cls(
-                parts={
-                    name: Part(text=shown, length=length, fits=fits)
-                    for name, shown, length, fits in cursor
-                }
-            )
+        found = rows(connections[alias], parts(), {"text": text})
+        return cls(
+            parts={
+                name: Part(text=shown, length=length, fits=fits)
+                for name, shown, length, fits in found
+            }
+        )
 
     def leaf(self, leaf: Leaf) -> Part | None:
         """What is stored of a leaf."""
