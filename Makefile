@@ -2,6 +2,7 @@
 
 USERS ?= 100000
 MINUTES ?= 15
+PORT ?= 8000
 ARGS ?=
 VENV := .venv/bin/python
 MANAGE := $(VENV) manage.py
@@ -19,10 +20,11 @@ AFTERWARDS = status=$$?; $(MANAGE) embedded_postgres stop --if-unused || \
 # are kept, even where the environment says not to: each process collects them in half the time.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(VENV) -m pytest -n 4 --dist worksteal
 
-.PHONY: help demo test test-fast chaos model bench lint clean venv venv-dev
+.PHONY: help demo serve test test-fast chaos model bench lint clean venv venv-dev
 
 help: ## say what there is
 	@echo "make demo [USERS=100000]   rehearse the whole migration and the way back, with a report"
+	@echo "make serve [PORT=8000]     the reference site in a browser, with made-up users to log in as"
 	@echo "make test [ARGS=...]       run the tests; ARGS goes to pytest"
 	@echo "make test-fast [ARGS=...]  one case of each; leaves out what starts processes"
 	@echo "                           or takes seconds: chaos, the machine, rehearsals, the browser"
@@ -35,6 +37,9 @@ help: ## say what there is
 
 demo: venv
 	@trap : INT TERM; $(MANAGE) rehearse_prefs --users $(USERS) --noinput; $(AFTERWARDS)
+
+serve: venv
+	@trap : INT TERM; $(MANAGE) serve_site --port $(PORT); $(AFTERWARDS)
 
 test: venv-dev
 	@trap : INT TERM; $(PYTEST) $(ARGS); $(AFTERWARDS)
