@@ -16,7 +16,7 @@ from prefs import ddl
 from prefs.conf import Settings
 from prefs.engine import audit
 from prefs.engine.batches import Control, Progress
-from prefs.engine.evidence import database_now
+from prefs.engine.evidence import database_now, moment
 from prefs.engine.flips import lock_transitions
 from prefs.engine.sight import rows_of_everybody
 from prefs.errors import PrefsError, Refused
@@ -147,9 +147,8 @@ def removable(alias: str, settings: Settings) -> Archive:
     if database_now(alias) < until:
         days = settings.archive_lifetime.total_seconds() / 86_400
         raise Refused(
-            f"The archive was made at {made.made_at:%Y-%m-%d %H:%M} UTC and can be removed from"
-            f" {until:%Y-%m-%d %H:%M} UTC on (PREFS_ARCHIVE_LIFETIME, {days:g} days); nothing was"
-            " removed."
+            f"The archive was made at {moment(made.made_at)} and can be removed from"
+            f" {moment(until)} on (PREFS_ARCHIVE_LIFETIME, {days:g} days); nothing was removed."
         )
     return made
 

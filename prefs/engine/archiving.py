@@ -47,12 +47,6 @@ class ArchiveInterrupted(RuntimeError):
 class ArchiveStale(Refused):
     """Blobs were written after the archive began, so it may not be what the column holds."""
 
-    def __init__(self, run: Run) -> None:
-        super().__init__(
-            f"The column was written to after {run} began, by a flip, a repair or a reverse"
-            " backfill; nothing was dropped. Run the same command again: it archives anew."
-        )
-
 
 def drop_archived(edge: Edge, alias: str, settings: Settings, control: Control) -> Transition:
     """Archive every blob, then drop the column as `column.drop` does.
@@ -155,7 +149,11 @@ class _Archiving(Task):
             if (now.phase, now.phase_began_at) != (Run.Phase.DROP, run.phase_began_at):
                 raise LeaseLost(run)
             if _written_since(now.started_at, self.alias):
-                raise ArchiveStale(run)
+                raise ArchiveStale(
+                    f"The column was written to after {run} began, by a flip, a repair or a"
+                    " reverse backfill; nothing was dropped. Run the same command again: it"
+                    " archives anew."
+                )
             now.status, now.finished_at = Run.Status.DONE, database_now(self.alias)
             now.save(using=self.alias)
             audit.record(self.alias, audit.Event.ARCHIVE, "archive made", **made.figures())

@@ -60,30 +60,9 @@ def blob_was_gone(error: DatabaseError) -> bool:
 class LockUnavailable(PrefsError):
     """A row that stayed locked, or out of a time limit's reach, for longer than the patience."""
 
-    def __init__(self, holding: Holding, seconds: float, state: str) -> None:
-        found, remedy = "locked", "A long transaction holds the row: end it (see pg_stat_activity)"
-        if state == _CANCELED:
-            found = "out of reach, its statements canceled,"
-            remedy = (
-                "End the long transaction that holds the row, if one does (see pg_stat_activity),"
-                " or raise the statement_timeout of this role"
-            )
-        super().__init__(
-            f"{holding.row} found the user after key {holding.row.cursor} {found} for"
-            f" {seconds:.0f} s and stopped; nothing is lost. {remedy}, then run this command"
-            " again, and it resumes."
-        )
-
 
 class UserRefused(PrefsError):
     """One user whom the database refuses, found by taking fewer and fewer at once."""
-
-    def __init__(self, holding: Holding, key: Any, error: DatabaseError) -> None:
-        super().__init__(
-            f"{holding.row} stopped at user {key}, whom the database refuses:"
-            f" {str(error).strip().splitlines()[0]}. All users before this one in the range are"
-            " done, and nothing is lost. Mend that, then run this command again, and it resumes."
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +196,7 @@ class Walk:
                 return 0
             tally = batch(cursor, after, upto)
             orders = holding.advance(cursor, upto, users, tally)
-        holding.advanced(orders, upto, users, tally)
+        holding.advanced(orders, upto)
         return int(users)
 
     def _missed(self, holding: Holding, size: int, error: DatabaseError) -> None:
@@ -231,7 +210,12 @@ class Walk:
             if size == 1:
                 place = {"after": to_key(holding.row.cursor), "last": to_key(holding.row.upto)}
                 [(key, _)] = rows_of_everybody(self.alias, copying.chunk_end(), **place, size=1)
-                raise UserRefused(holding, key, error) from error
+                raise UserRefused(
+                    f"{holding.row} stopped at user {key}, whom the database refuses:"
+                    f" {str(error).strip().splitlines()[0]}. All users before this one in the range"
+                    " are done, and nothing is lost. Mend that, then run this command again, and it"
+                    " resumes."
+                ) from error
         self.pace.missed(size)
         holding.retries += 1
         self._tell(holding, f"{_cause(state)}, batch {self.pace.size}")
@@ -239,8 +223,20 @@ class Walk:
     def _give_up_when_stuck(self, holding: Holding, since: float | None, state: str) -> None:
         """Lose patience with one user; while there are fewer to take, that is tried first."""
         seconds = 0.0 if since is None else self.control.clock.now() - since
-        if seconds > self.settings.lock_patience.total_seconds():
-            raise LockUnavailable(holding, seconds, state)
+        if seconds <= self.settings.lock_patience.total_seconds():
+            return
+        found, remedy = "locked", "A long transaction holds the row: end it (see pg_stat_activity)"
+        if state == _CANCELED:
+            found = "out of reach, its statements canceled,"
+            remedy = (
+                "End the long transaction that holds the row, if one does (see pg_stat_activity),"
+                " or raise the statement_timeout of this role"
+            )
+        raise LockUnavailable(
+            f"{holding.row} found the user after key {holding.row.cursor} {found} for"
+            f" {seconds:.0f} s and stopped; nothing is lost. {remedy}, then run this command"
+            " again, and it resumes."
+        )
 
     def _tell(self, holding: Holding, note: str, *, held_back: bool = False) -> None:
         progress = Progress(

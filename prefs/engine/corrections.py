@@ -104,19 +104,18 @@ def correct(
         must_fit(alias, correction.leaf, correction.new)
     if correction.value is not None:
         query(alias, "SELECT %(value)s::jsonb IS NULL", {"value": correction.value})
+    task = _Correcting(alias, settings, control, correction)
     if correction.user is not None:
-        return _correct_one(alias, correction)
-    return _correct_all(alias, correction, settings, control)
-
-
-def _correct_all(
-    alias: str, correction: Correction, settings: Settings, control: Control
-) -> Corrected:
+        with transaction_of_a_batch(alias) as cursor:
+            tally = task.batch(Run.Phase.CORRECT, cursor, None, None)
+            skipped = tally.differing - tally.repaired
+            _record(alias, correction, users=tally.repaired, skipped=skipped)
+        return Corrected(run=None, users=tally.repaired, skipped=skipped)
     # An open run may have been of another correction: each begins at the first user.
     run = join(Run.Kind.CORRECTION, Run.Phase.CORRECT, alias, since=ANEW)
     # A process that is killed leaves this entry, and the exact counts in its run.
     _record(alias, correction, run=run.pk)
-    run = Crew(run, _Correcting(alias, settings, control, correction)).work(1)
+    run = Crew(run, task).work(1)
     done = Corrected(run=run, users=run.repaired, skipped=run.differing - run.repaired)
     _record(alias, correction, run=run.pk, users=done.users, skipped=done.skipped)
     return done
@@ -129,27 +128,14 @@ class _Correcting(Task):
     correction: Correction
 
     def batch(self, phase: str, cursor: Any, after: Any, upto: Any) -> Tally:
-        return _correct_range(cursor, self.correction, after, upto)
-
-
-def _correct_one(alias: str, correction: Correction) -> Corrected:
-    with transaction_of_a_batch(alias) as cursor:
-        tally = _correct_range(cursor, correction, None, None)
-        skipped = tally.differing - tally.repaired
-        _record(alias, correction, users=tally.repaired, skipped=skipped)
-    return Corrected(run=None, users=tally.repaired, skipped=skipped)
+        cursor.execute(sql.holders(), self.correction.parameters(after=after, upto=upto))
+        ids = [key for (key,) in cursor.fetchall()]
+        return Tally(differing=len(ids), repaired=correct_users(cursor, ids, self.correction))
 
 
 def _record(alias: str, correction: Correction, **figures: Any) -> None:
     event, subject = AuditEntry.Event.CORRECTION, correction.leaf or "document"
     audit.record(alias, event, subject, **vars(correction), **figures)
-
-
-def _correct_range(cursor: Any, correction: Correction, after: Any, upto: Any) -> Tally:
-    parameters = correction.parameters(after=after, upto=upto)
-    cursor.execute(sql.holders(), parameters)
-    ids = [row[0] for row in cursor.fetchall()]
-    return Tally(differing=len(ids), repaired=correct_users(cursor, ids, correction))
 
 
 def correct_users(cursor: Any, ids: Sequence[Any], correction: Correction) -> int:

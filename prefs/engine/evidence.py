@@ -91,9 +91,9 @@ class Standing:
         run = self.run
         if run is None:
             return "unknown: no verification of all users is on record"
-        found = f"{run.differing} among {run.users} users ({run}, {_moment(run.finished_at)})"
+        found = f"{run.differing} among {run.users} users ({run}, {moment(run.finished_at)})"
         if self.void_since is not None:
-            since = f"void since {_moment(self.void_since)}, by the transition {self.voided_by}"
+            since = f"void since {moment(self.void_since)}, by the transition {self.voided_by}"
             return f"unknown: {since}; before it {found}"
         if self.kind is Kind.VOID:
             return f"unknown: void, {self.why}; before it {found}"
@@ -139,5 +139,6 @@ def _first_since(run: Run, alias: str) -> Transition | None:
     return None
 
 
-def _moment(when: datetime | None) -> str:
+def moment(when: datetime | None) -> str:
+    """A moment as people read it; None is that of what has not ended."""
     return f"{when:%Y-%m-%d %H:%M} UTC" if when else "unfinished"

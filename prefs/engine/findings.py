@@ -10,9 +10,7 @@ from typing import Any
 from django.db import connections
 
 from prefs.conf import Settings
-from prefs.engine import catalogs
 from prefs.engine.look import Look, look
-from prefs.engine.sight import rows_of_everybody
 from prefs.engine.states import Gate
 
 
@@ -56,14 +54,6 @@ class Inquiry:
     def look(self) -> Look:
         """What is installed, and how the site is set up: one look for all gates that ask."""
         return look(self.alias)
-
-    def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """The rows of one catalog statement."""
-        return catalogs.rows(self.alias, statement, **parameters)
-
-    def everybody(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """The rows of a statement over all users. Raises UsersHidden."""
-        return rows_of_everybody(self.alias, statement, **parameters)
 
     def aliases(self) -> list[str]:
         """Django's aliases for this database, which may go to it by a proxy; no replicas."""

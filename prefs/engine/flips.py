@@ -21,7 +21,7 @@ from prefs.engine import audit
 from prefs.engine.evidence import database_now
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.gates import GateRefused, evaluate
-from prefs.engine.states import Edge, State, current_state, last_transition
+from prefs.engine.states import Edge, State, current_state, open_transition
 from prefs.errors import Refused
 from prefs.models import Transition
 from prefs.routing import DUAL_WRITE, READ_TABLES
@@ -36,12 +36,6 @@ _NOTICE_EVERY = 5.0
 
 class StateMoved(Refused):
     """Another transition was taken between the plan and the lock."""
-
-    def __init__(self, edge: Edge, found: State) -> None:
-        super().__init__(
-            f"The transition from {edge} was not taken: the state is {found} by now. Look at"
-            " `manage.py status_prefs`, then decide again."
-        )
 
 
 class OpenTransition(Refused):
@@ -68,9 +62,11 @@ def begin(edge: Edge, alias: str, settings: Settings) -> list[Finding]:
     lock_transitions(alias)
     found = current_state(alias)
     if found is not edge.source:
-        raise StateMoved(edge, found)
-    last = last_transition(alias)
-    if last is not None and last.settled_at is None:
+        raise StateMoved(
+            f"The transition from {edge} was not taken: the state is {found} by now. Look at"
+            " `manage.py status_prefs`, then decide again."
+        )
+    if last := open_transition(alias):
         raise OpenTransition(last)
     findings = evaluate(edge, Inquiry(alias=alias, settings=settings))
     if not all(finding.passes for finding in findings):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from prefs.engine.audit import signature_here
@@ -30,13 +29,6 @@ class GateRefused(Refused):
 class NoSuchOverride(Mistake):
     """An override of a gate that the transition does not have, or that cannot be overridden."""
 
-    def __init__(self, edge: Edge, names: Iterable[str]) -> None:
-        allowed = " or ".join(edge.overridable) or "no override: it has no such gate"
-        super().__init__(
-            f"Cannot override {', '.join(sorted(names))} from {edge}; expected {allowed}."
-            " Nothing was changed."
-        )
-
 
 def evaluate(edge: Edge, inquiry: Inquiry) -> list[Finding]:
     """Evaluate every gate of a transition against the database, now. Locks nothing.
@@ -47,7 +39,11 @@ def evaluate(edge: Edge, inquiry: Inquiry) -> list[Finding]:
     overrides = signature_here().overrides
     unknown = overrides - set(edge.overridable)
     if unknown:
-        raise NoSuchOverride(edge, unknown)
+        allowed = " or ".join(edge.overridable) or "no override: it has no such gate"
+        raise NoSuchOverride(
+            f"Cannot override {', '.join(sorted(unknown))} from {edge}; expected {allowed}."
+            " Nothing was changed."
+        )
     findings = [_ask(gate, inquiry) for gate in edge.gates]
     return [replace(f, overridden=not f.met and f.gate in overrides) for f in findings]
 

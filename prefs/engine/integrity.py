@@ -15,6 +15,7 @@ from prefs.engine.rights import wrong_rights
 from prefs.engine.states import (
     State,
     UnknownState,
+    command,
     current_state,
     is_forward,
     recorded_state,
@@ -174,7 +175,7 @@ def _unrecorded(state: State, alias: str) -> list[Problem]:
     recorded = recorded_state(alias)
     if state is recorded:
         return []
-    way = "advance_prefs" if is_forward(state, recorded) else "rollback_prefs"
+    way = command(forward=is_forward(state, recorded))
     what = f"The state is {state}, but the last transition on record led to {recorded}"
     repair = (
         "A switch or the column was changed past the guards, so no earlier verification counts."

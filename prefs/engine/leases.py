@@ -23,13 +23,6 @@ OPEN = (Run.Status.RUNNING, Run.Status.INTERRUPTED, Run.Status.FAILED)
 class RunHeld(HeldElsewhere):
     """Another process holds what this one would need for itself."""
 
-    def __init__(self, run: Run, holder: str, seconds: float) -> None:
-        super().__init__(
-            f"{run} is held by {holder}. Its lease ends in {max(seconds, 0):.0f} s unless it"
-            " is renewed: where that process is dead, run this command again then, and it"
-            " resumes."
-        )
-
 
 class LeaseLost(HeldElsewhere):
     """This process was too slow: its lease ran out and another took over."""
@@ -79,21 +72,17 @@ class Holding:
         Locks the row of the lease until the transaction ends.
         """
         place = {"cursor": None if upto is None else str(upto), "lease": self._lease}
-        held = {"id": self.row.pk, "token": self.row.token}
-        cursor.execute(sql.advance(), {**self._added(users, tally), **place, **held})
+        held = {"id": self.row.pk, "token": self.row.token, "retries": self.retries}
+        added = {**vars(tally), "users": users, "batches": int(users > 0)}
+        cursor.execute(sql.advance(), {**added, **place, **held})
         found = cursor.fetchone()
         if found is None:
             raise LeaseLost(self.row)
         return Orders(*found)
 
-    def _added(self, users: int, tally: Tally) -> dict[str, int]:
-        return {**vars(tally), "users": users, "batches": int(users > 0), "retries": self.retries}
-
-    def advanced(self, orders: Orders, upto: Any, users: int, tally: Tally) -> None:
+    def advanced(self, orders: Orders, upto: Any) -> None:
         """Follow what has been committed. A batch that fails leaves this copy as it was."""
         self.orders = orders
-        for name, count in self._added(users, tally).items():
-            setattr(self.row, name, getattr(self.row, name) + count)
         self.row.cursor = self.row.cursor if upto is None else str(upto)
         self.retries = 0
 
@@ -101,7 +90,7 @@ class Holding:
         """Renew the lease without a batch, and hear the orders. Raises LeaseLost."""
         with transaction.atomic(using=self.alias), connections[self.alias].cursor() as cursor:
             orders = self.advance(cursor, None, 0, Tally())
-        self.advanced(orders, None, 0, Tally())
+        self.advanced(orders, None)
 
 
 def holder() -> str:

@@ -65,15 +65,18 @@ def look(alias: str) -> Look:
     made = (*registry.called(), *registry.fired())
     ours = {catalogs.placed_in(alias, function.signature): function.name for function in made}
     named = {"names": list(ours.values()), "signatures": list(ours)}
+    typed = [catalogs.placed_in(alias, qualified(table)) for table in TYPED_TABLES]
+    guarded = {trigger.table for trigger in (*capture_triggers(), *guard_triggers())}
+    with_triggers = sorted(catalogs.placed_in(alias, table) for table in guarded)
     with catalogs.plainly(alias) as rows:
-        objects = rows(installed.actual_objects(), tables=_placed(alias, TYPED_TABLES))
-        triggers = rows(installed.installed_triggers(), tables=_with_triggers(alias))
+        objects = rows(installed.actual_objects(), tables=typed)
+        triggers = rows(installed.installed_triggers(), tables=with_triggers)
         functions = rows(installed.functions(), **named)
         secured = rows(row_security.row_security())
     return Look(
         alias=alias,
         has_column=has_column,
-        objects=_by_table(alias, objects),
+        objects=_by_table(dict(zip(typed, TYPED_TABLES, strict=True)), objects),
         triggers=triggers,
         functions={signature: row for _, signature, *row in functions if signature in ours},
         strangers=[row[:2] for row in functions if row[1] not in ours],
@@ -82,21 +85,13 @@ def look(alias: str) -> Look:
     )
 
 
-def _placed(alias: str, tables: Sequence[str]) -> list[str]:
-    return [catalogs.placed_in(alias, qualified(table)) for table in tables]
-
-
-def _with_triggers(alias: str) -> list[str]:
-    tables = {trigger.table for trigger in (*capture_triggers(), *guard_triggers())}
-    return sorted(catalogs.placed_in(alias, table) for table in tables)
-
-
-def _by_table(alias: str, rows: Sequence[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = defaultdict(dict)
+def _by_table(
+    tables: Mapping[str, str], rows: Sequence[tuple[str, str, str]]
+) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {table: {} for table in tables.values()}
     for relation, name, definition in rows:
-        found[relation][name] = definition
-    placed = zip(TYPED_TABLES, _placed(alias, TYPED_TABLES), strict=True)
-    return {table: found[relation] for table, relation in placed}
+        found[tables[relation]][name] = definition
+    return found
 
 
 def _secured(rows: Sequence[tuple[Any, ...]]) -> dict[str, Secured]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from prefs.engine.evidence import Kind, Standing
+from prefs.engine.evidence import Kind, Standing, moment
 from prefs.engine.leases import OPEN
 from prefs.engine.ranges import held
-from prefs.engine.states import Gate, State, is_forward
+from prefs.engine.states import Gate, State, command, is_forward
 from prefs.engine.status import Status
 from prefs.models import Run
 
@@ -59,9 +59,9 @@ def next_step(found: Status) -> NextStep:
         first = found.problems[0]
         return NextStep(says=f"Repair first: {first.what}. {first.repair}".strip())
     if last := found.unsettled:
-        command = f"{_command(not _goes_back(found))} --to {last.to_state}"
+        finish = f"{command(forward=not _goes_back(found))} --to {last.to_state}"
         waits = "".join(f"; waiting for {each}" for each in found.waits_for[:1])
-        return _run(command, f"it finishes the transition {last}, which has not settled{waits}")
+        return _run(finish, f"it finishes the transition {last}, which has not settled{waits}")
     return _open_run(found) or _BY_STATE[found.state](found)
 
 
@@ -78,25 +78,21 @@ def _done_since(found: Status, kind: Run.Kind, phase: Run.Phase) -> bool:
     return (runs.filter(phase_began_at__gt=since) if since else runs).exists()
 
 
-def _command(forward: bool) -> str:
-    return "advance_prefs" if forward else "rollback_prefs"
-
-
-def _run(command: str, why: str) -> NextStep:
-    return NextStep(says=f"Run `manage.py {command}`: {why}.", command=f"manage.py {command}")
+def _run(words: str, why: str) -> NextStep:
+    return NextStep(says=f"Run `manage.py {words}`: {why}.", command=f"manage.py {words}")
 
 
 def _open_run(found: Status) -> NextStep | None:
     """What a run under way, or left, asks for."""
     for run in Run.objects.using(found.alias).filter(status__in=OPEN).order_by("-id"):
-        command = _COMMANDS[Run.Kind(run.kind)]
+        again = _COMMANDS[Run.Kind(run.kind)]
         at_work = bool(held(run, found.alias))
         if run.paused and (at_work or run.kind in _WORTH_IT[found.state]):
-            return _run(f"{command} --resume", f"{run} is paused")
+            return _run(f"{again} --resume", f"{run} is paused")
         if at_work:
             return NextStep(says=f"Wait for {run}: it is under way, in its {run.phase} phase.")
         if run.kind in _WORTH_IT[found.state]:
-            return _run(command, f"{run} resumes, which {_left(run)}")
+            return _run(again, f"{run} resumes, which {_left(run)}")
     return None
 
 
@@ -176,7 +172,7 @@ def _dropped(found: Status) -> NextStep:
         return NextStep(says="Nothing: the migration is at its end.")
     until = found.archive.removable_at(found.settings)
     if found.asked_at < until:
-        says = f"Nothing until {_moment(until)}: then `manage.py archive_prefs --remove` may remove"
+        says = f"Nothing until {moment(until)}: then `manage.py archive_prefs --remove` may remove"
         return NextStep(says=f"{says} the archive.", not_before=until)
     return _run("archive_prefs --remove", "the time for which the archive is kept is over")
 
@@ -186,7 +182,7 @@ def _step(found: Status, target: State, why: str) -> NextStep:
     plan = next(each for each in found.plans if each.edge and each.edge.target is target)
     unmet = [finding for finding in plan.findings if not finding.passes]
     if not unmet:
-        return _run(f"{_command(is_forward(found.state, target))} --to {target}", why)
+        return _run(f"{command(forward=is_forward(found.state, target))} --to {target}", why)
     waits = all(finding.gate in _SOAKS for finding in unmet)
     soak = _soak(found) if waits else None
     first = next((each for each in unmet if each.gate not in _SOAKS), unmet[0])
@@ -207,12 +203,8 @@ def _soak(found: Status) -> NextStep | None:
     end = last.settled_at + length
     if found.asked_at >= end:
         return None
-    says = f"Wait until {_moment(end)}, when the soak of {found.state} ends; then {then}."
+    says = f"Wait until {moment(end)}, when the soak of {found.state} ends; then {then}."
     return NextStep(says=says, not_before=end)
-
-
-def _moment(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
 _BY_STATE: dict[State, Callable[[Status], NextStep]] = {

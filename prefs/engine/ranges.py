@@ -104,7 +104,11 @@ def _must_be_idle(run: Run, now: datetime, alias: str) -> None:
     if working:
         last = max(working, key=lambda each: each.lease_until or now)
         left = ((last.lease_until or now) - now).total_seconds()
-        raise RunHeld(run, ", ".join(sorted({each.holder for each in working})), left)
+        raise RunHeld(
+            f"{run} is held by {', '.join(sorted({each.holder for each in working}))}. Its lease"
+            f" ends in {max(left, 0):.0f} s unless it is renewed: where that process is dead, run"
+            " this command again then, and it resumes."
+        )
 
 
 def claim(run: Run, worker: str, task: Task) -> Range | None:

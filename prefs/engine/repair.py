@@ -39,19 +39,17 @@ class Direction(enum.Enum):
     def must_hold(self, route: Route) -> None:
         """Raise PrimaryMoved unless this direction still leaves from the primary."""
         if Direction.of(route) is not self:
-            raise PrimaryMoved(self, route)
+            primary = "tables are" if route.reads_tables else "blob is"
+            option = " --reverse" if route.reads_tables else ""
+            raise PrimaryMoved(
+                f"Copying {self.value} is refused: the {primary} the primary (route {route.name})"
+                " and would be overwritten with older values. Run `manage.py"
+                f" backfill_prefs{option}` instead."
+            )
 
 
 class PrimaryMoved(Refused):
     """The store that would be overwritten is the one that is read."""
-
-    def __init__(self, direction: Direction, route: Route) -> None:
-        primary, option = ("tables are", " --reverse") if route.reads_tables else ("blob is", "")
-        super().__init__(
-            f"Copying {direction.value} is refused: the {primary} the primary (route"
-            f" {route.name}) and would be overwritten with older values. Run `manage.py"
-            f" backfill_prefs{option}` instead."
-        )
 
 
 def overwrite_mirror(cursor: Any, ids: Sequence[Any], direction: Direction) -> int:

@@ -38,6 +38,11 @@ def is_forward(source: State, target: State) -> bool:
     return order.index(target) > order.index(source)
 
 
+def command(*, forward: bool) -> str:
+    """The command that takes transitions in that direction."""
+    return "advance_prefs" if forward else "rollback_prefs"
+
+
 _ROUTES = {
     State.EXPANDED: Route.BLOB,
     State.DUAL_WRITE: Route.BLOB_MIRRORED,
@@ -178,41 +183,28 @@ EDGES = (
 class OutOfOrder(Refused):
     """A transition that is not in the table."""
 
-    def __init__(self, source: State, target: str, forward: bool) -> None:
-        word, command = ("advance", "advance_prefs") if forward else ("roll back", "rollback_prefs")
-        reachable = [str(e.target) for e in EDGES if e.source is source and e.forward is forward]
-        then = (
-            f"From {source} it can go to {' or '.join(reachable)}"
-            if reachable
-            else (f"From {source} there is nothing to {word} to")
-        )
-        super().__init__(
-            f"Cannot {word} from {source} to {target}: transitions are taken one at a time."
-            f" {then} (manage.py {command} --to STATE)."
-        )
-
 
 def edge(source: State, target: State | None, *, forward: bool) -> Edge:
     """The transition from `source`, to `target` or to the next state in that direction.
 
     Raises OutOfOrder, which names those there are.
     """
-    for candidate in EDGES:
-        ways = candidate.source is source and candidate.forward is forward
-        if ways and target in (None, candidate.target):
-            return candidate
-    raise OutOfOrder(source, str(target or "a further state"), forward)
+    ways = [each for each in EDGES if each.source is source and each.forward is forward]
+    for way in ways:
+        if target in (None, way.target):
+            return way
+    word = "advance" if forward else "roll back"
+    then = f"there is nothing to {word} to"
+    if ways:
+        then = f"it can go to {' or '.join(str(way.target) for way in ways)}"
+    raise OutOfOrder(
+        f"Cannot {word} from {source} to {target or 'a further state'}: transitions are taken one"
+        f" at a time. From {source} {then} (manage.py {command(forward=forward)} --to STATE)."
+    )
 
 
 class UnknownState(PrefsError):
     """Switches and column in a combination that no transition leads to."""
-
-    def __init__(self, route: Route) -> None:
-        super().__init__(
-            f"The switches say {route.name}, but the column they route to was dropped. Turn"
-            " the switches back to what the last transition says; manage.py status_prefs"
-            " prints the commands."
-        )
 
 
 def current_state(alias: str) -> State:
@@ -225,7 +217,11 @@ def current_state(alias: str) -> State:
     if route is Route.TABLES:
         return State.MIRROR_OFF if has_column else State.DROPPED
     if not has_column:
-        raise UnknownState(route)
+        raise UnknownState(
+            f"The switches say {route.name}, but the column they route to was dropped. Turn"
+            " the switches back to what the last transition says; manage.py status_prefs"
+            " prints the commands."
+        )
     return next(state for state in State if state.route is route)
 
 
@@ -241,6 +237,12 @@ def contradicts_column(alias: str) -> bool:
 def last_transition(alias: str, **filters: object) -> Transition | None:
     """The latest transition on record, or the latest of those that the filters choose."""
     return Transition.objects.using(alias).filter(**filters).order_by("-id").first()
+
+
+def open_transition(alias: str) -> Transition | None:
+    """The latest transition on record, where it has not settled."""
+    last = last_transition(alias)
+    return last if last is not None and last.settled_at is None else None
 
 
 def recorded_state(alias: str) -> State:

@@ -22,13 +22,13 @@ from prefs.engine.states import (
     OutOfOrder,
     State,
     UnknownState,
+    command,
     contradicts_column,
     current_state,
     edge,
     is_forward,
     recorded_state,
 )
-from prefs.errors import PrefsError
 from prefs.models.permissions import ADVANCE
 from prefs.routing import SWITCHES, MissingSwitch, Route
 from prefs.sql import catalog
@@ -47,23 +47,6 @@ class SwitchRefused(CommandError):
 
 class NotPermitted(SwitchRefused, PermissionDenied):
     """Somebody turns a switch in a request without our permission: 403, where no page says it."""
-
-
-class TooEarly(OutOfOrder):
-    """A switch whose turn is not yet; says which step comes first."""
-
-    def __init__(self, refused: OutOfOrder, step: Edge) -> None:
-        said = str(refused).split(":")[0]
-        pairs = zip(SWITCHES, step.source.route.value, step.target.route.value, strict=True)
-        turned = [(name, after) for name, before, after in pairs if before != after]
-        how = [f"turn {name} {'on' if after else 'off'}" for name, after in turned]
-        command = "advance_prefs" if step.forward else "rollback_prefs"
-        first = how[0] if how else f"run `manage.py {command} --to {step.target}`"
-        PrefsError.__init__(
-            self,
-            f"{said}: transitions are taken one at a time. From {step.source} the next step is"
-            f" {step.target}: {first} first. Nothing was changed.",
-        )
 
 
 def _refused(alias: str, subject: str, why: str) -> SwitchRefused:
@@ -193,7 +176,7 @@ def _refuse_transaction(alias: str, way: str) -> None:
 
 
 def _edge_of(name: str, active: bool, alias: str) -> Edge:
-    """The transition that turning one switch stands for. Raises TooEarly."""
+    """The transition that turning one switch stands for. Raises OutOfOrder: what comes first."""
     state = current_state(alias)
     values = {**dict(zip(SWITCHES, state.route.value, strict=True)), name: active}
     route = Route(tuple(values[each] for each in SWITCHES))
@@ -202,4 +185,12 @@ def _edge_of(name: str, active: bool, alias: str) -> Edge:
     try:
         return edge(state, target, forward=forward)
     except OutOfOrder as error:
-        raise TooEarly(error, edge(state, None, forward=forward)) from error
+        said, step = str(error).split(":")[0], edge(state, None, forward=forward)
+        pairs = zip(SWITCHES, state.route.value, step.target.route.value, strict=True)
+        turned = [f"turn {name} {'on' if on else 'off'}" for name, was, on in pairs if was != on]
+        by_command = f"run `manage.py {command(forward=forward)} --to {step.target}`"
+        first = turned[0] if turned else by_command
+        raise OutOfOrder(
+            f"{said}: transitions are taken one at a time. From {state} the next step is"
+            f" {step.target}: {first} first. Nothing was changed."
+        ) from error

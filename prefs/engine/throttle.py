@@ -71,16 +71,6 @@ class Throttle:
 class ThrottleSilent(PrefsError):
     """A look at what to wait for that does not end."""
 
-    def __init__(self, settings: Settings) -> None:
-        patience = settings.throttle_patience.total_seconds()
-        own = settings.throttle_callable
-        what = f"PREFS_THROTTLE_CALLABLE ({own})" if own else "the database"
-        super().__init__(
-            f"No look at what to wait for has ended for {patience:.0f} s (PREFS_THROTTLE_PATIENCE):"
-            f" see why {what} does not answer. Nothing is lost; run the same command again, and it"
-            " resumes."
-        )
-
 
 class Watch:
     """A throttle for all workers of a process.
@@ -143,8 +133,15 @@ class Watch:
         """What to say while a look takes long. Raises ThrottleSilent when it has for too long."""
         since = self._looking_since
         seconds = 0.0 if since is None else self._clock.now() - since
-        if seconds > self._settings.throttle_patience.total_seconds():
-            raise ThrottleSilent(self._settings)
+        patience = self._settings.throttle_patience.total_seconds()
+        if seconds > patience:
+            own = self._settings.throttle_callable
+            what = f"PREFS_THROTTLE_CALLABLE ({own})" if own else "the database"
+            raise ThrottleSilent(
+                f"No look at what to wait for has ended for {patience:.0f} s"
+                f" (PREFS_THROTTLE_PATIENCE): see why {what} does not answer. Nothing is lost; run"
+                " the same command again, and it resumes."
+            )
         if self._looked.is_set() and seconds <= _STALE:
             return ""
         return f"a look at what to wait for has taken {seconds:.0f} s"

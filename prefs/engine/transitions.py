@@ -29,6 +29,7 @@ from prefs.engine.states import (
     edge,
     is_forward,
     last_transition,
+    open_transition,
 )
 from prefs.engine.tasks import Task
 from prefs.engine.workers import Crew
@@ -64,7 +65,7 @@ def plan(
     and NoSuchOverride.
     """
     state = current_state(alias)
-    unsettled = _unsettled(alias)
+    unsettled = open_transition(alias)
     finishes = unsettled is not None and _is_all(unsettled, target, forward)
     if target is state or finishes:
         return Plan(edge=None, findings=(), unsettled=unsettled)
@@ -113,7 +114,7 @@ def refusals_recorded(alias: str, subject: str) -> Iterator[None]:
 def _take(
     alias: str, target: State | None, settings: Settings, control: Control, *, forward: bool
 ) -> Transition | None:
-    resumed = _unsettled(alias)
+    resumed = open_transition(alias)
     if resumed is not None:
         _see_through(resumed, alias, settings, control)
         if resumed.settled_at is None or _is_all(resumed, target, forward):
@@ -186,11 +187,6 @@ class _Fill(Task):
         return Tally(copied=make_equal(cursor, after, upto, Direction.REVERSE)[1])
 
 
-def _unsettled(alias: str) -> Transition | None:
-    last = last_transition(alias)
-    return last if last is not None and last.settled_at is None else None
-
-
 def waits_for(taken: Transition, alias: str) -> list[Blocker]:
     """Whom the drain of an open transition waits for; a restore waits for nobody."""
     drains = taken.settled_at is None and taken.from_state != State.DROPPED
@@ -202,7 +198,7 @@ def settle_open_flip(alias: str, control: Control) -> None:
 
     Raises OpenTransition where a restore is open: `rollback_prefs` finishes that.
     """
-    taken = _unsettled(alias)
+    taken = open_transition(alias)
     if taken is None:
         return
     if taken.from_state == State.DROPPED:

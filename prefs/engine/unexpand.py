@@ -25,20 +25,22 @@ def refuse_to_unexpand(alias: str) -> None:
     """
     state = current_state(alias)
     if state is not State.EXPANDED:
-        raise _refused(
+        raise CommandError(
             f"`migrate prefs zero` would lose preferences: the state is {state}, and the tables"
             " hold what the blob may not. Run `manage.py rollback_prefs` until the state is"
-            " expanded."
+            " expanded.",
+            returncode=4,
         )
     given = _given()
     there = _there(alias)
     kept = [kind for kind in there if kind not in given]
     if kept:
-        raise _refused(
+        raise CommandError(
             f"`migrate prefs zero` would remove {' and '.join(there[kind] for kind in kept)} for"
             " good; nothing was changed. Keep a copy (pg_dump -t prefs_audit -t prefs_transition"
             " -t 'prefs_archive*', say), then say that they may go:"
-            f" {FORGET}={','.join(there)} manage.py migrate prefs zero."
+            f" {FORGET}={','.join(there)} manage.py migrate prefs zero.",
+            returncode=4,
         )
 
 
@@ -63,7 +65,3 @@ def _there(alias: str) -> dict[str, str]:
     if documents or departed:
         found[ARCHIVE] = f"the archive (documents: {documents})"
     return found
-
-
-def _refused(why: str) -> CommandError:
-    return CommandError(why, returncode=4)

@@ -98,7 +98,9 @@ class PrefsCommand(BaseCommand, abc.ABC):
         self.stop = Stop()
         try:
             _refuse_other_encodings(options)
-            with acting_as(_signature(options)):
+            overrides = frozenset(options.get("override") or ())
+            reason = options.get("reason") or ""
+            with acting_as(Signature(reason=reason, overrides=overrides)):
                 result, lines, status = self.run(options)
         except PrefsError as error:
             self._fail(str(error), error.exit_status, error)
@@ -196,12 +198,6 @@ class PrefsCommand(BaseCommand, abc.ABC):
         parser.add_argument(
             "--noinput", "--no-input", dest="interactive", action="store_false", help="do not ask"
         )
-
-
-def _signature(options: dict[str, Any]) -> Signature:
-    """Who runs this command, for the record."""
-    overrides = frozenset(options.get("override") or ())
-    return Signature(reason=options.get("reason") or "", overrides=overrides)
 
 
 def _refuse_other_encodings(options: dict[str, Any]) -> None:

@@ -10,6 +10,16 @@ from typing import Any
 from prefs.rehearsal.record import Record
 
 _SHOWN = 5
+# What is counted, and how the verdict calls it.
+_COUNTS = {
+    "users": "users",
+    "requests": "requests",
+    "failed_requests": "failed requests",
+    "lost_writes": "lost writes",
+    "mismatches": "differences",
+    "blobs_changed": "blobs changed by the round trip",
+    "quarantined": "quarantined leaves",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +92,10 @@ class Report:
         return sum(len(record.errors) for record in self.records)
 
     @property
+    def lost_writes(self) -> int:
+        return len(self.lost)
+
+    @property
     def clean(self) -> bool:
         """Whether nothing failed, nothing was lost and nothing was changed."""
         wrong = (self.failed_requests, self.lost, self.mismatches, self.blobs_changed)
@@ -90,15 +104,9 @@ class Report:
     def figures(self) -> dict[str, Any]:
         """The report as JSON."""
         return {
-            "users": self.users,
+            **{name: getattr(self, name) for name in _COUNTS},
             "seconds": round(self.seconds, 1),
-            "requests": self.requests,
-            "failed_requests": self.failed_requests,
-            "lost_writes": len(self.lost),
-            "mismatches": self.mismatches,
-            "blobs_changed": self.blobs_changed,
             "column_changed": self.column_changed,
-            "quarantined": self.quarantined,
             "clean": self.clean,
             "database": self.database,
             "phases": [
@@ -123,27 +131,16 @@ class Report:
             f"{_ms(phase.p50_ms):>9}{_ms(phase.p99_ms):>9}"
             for phase in self.phases
         ]
-        lines += ["-" * len(head), *self._verdict()]
+        column = "not as it was" if self.column_changed else "as it was"
+        counts = {label: getattr(self, name) for name, label in _COUNTS.items()}
+        verdict = {**counts, "column after the round trip": column}
+        lines += ["-" * len(head), *(f"{what:<34}{value:>12}" for what, value in verdict.items())]
         errors = [error for record in self.records for error in record.errors]
         lines += [f"  failed: {error}" for error in errors[:_SHOWN]]
         lines += [f"  lost: {loss}" for loss in self.lost[:_SHOWN]]
         if self.database:
             lines.append(f"The database {self.database} was kept.")
         return lines
-
-    def _verdict(self) -> list[str]:
-        column = "not as it was" if self.column_changed else "as it was"
-        rows = (
-            ("users", self.users),
-            ("requests", self.requests),
-            ("failed requests", self.failed_requests),
-            ("lost writes", len(self.lost)),
-            ("differences", self.mismatches),
-            ("blobs changed by the round trip", self.blobs_changed),
-            ("column after the round trip", column),
-            ("quarantined leaves", self.quarantined),
-        )
-        return [f"{name:<34}{value:>12}" for name, value in rows]
 
 
 def _ms(value: float | None) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from prefs.engine import catalogs
 from prefs.engine.findings import Finding, Inquiry, none_of
 from prefs.engine.repair import count_users
+from prefs.engine.sight import rows_of_everybody
 from prefs.engine.states import Gate
 from prefs.mapping import BLOB_COLUMN
 from prefs.sql import archive, catalog, site_code
@@ -15,7 +17,7 @@ _SHOWN = 10
 
 def nothing_depends(inquiry: Inquiry) -> Finding:
     """Nothing that is served stale values once the column stands still, or that the drop breaks."""
-    dependents = [row[0] for row in inquiry.rows(catalog.dependents())]
+    dependents = [row[0] for row in catalogs.rows(inquiry.alias, catalog.dependents())]
     return none_of(
         Gate.NOTHING_DEPENDS,
         dependents,
@@ -26,7 +28,7 @@ def nothing_depends(inquiry: Inquiry) -> Finding:
 
 def no_code_names_column(inquiry: Inquiry) -> Finding:
     """No function's body names the column, as far as a search of bodies can tell."""
-    naming = [row[0] for row in inquiry.rows(site_code.naming_column())]
+    naming = [row[0] for row in catalogs.rows(inquiry.alias, site_code.naming_column())]
     return none_of(
         Gate.NO_CODE_NAMES_COLUMN,
         _first(naming),
@@ -41,7 +43,7 @@ def site_triggers(inquiry: Inquiry) -> Finding:
     """No trigger of the site's changes the column, as far as a search of bodies can tell."""
     found = [
         f"{name} ({function} {why})"
-        for name, function, why in inquiry.rows(site_code.site_triggers())
+        for name, function, why in catalogs.rows(inquiry.alias, site_code.site_triggers())
     ]
     return none_of(
         Gate.SITE_TRIGGERS,
@@ -65,7 +67,8 @@ def archive_fits(inquiry: Inquiry) -> Finding:
     limit = inquiry.settings.archive_max_bytes
     users = count_users(inquiry.alias)
     percent = min(100.0, 100.0 * _SAMPLED / max(1, users))
-    [(predicted,)] = inquiry.everybody(archive.predicted_bytes(), users=users, percent=percent)
+    sample = {"users": users, "percent": percent}
+    [(predicted,)] = rows_of_everybody(inquiry.alias, archive.predicted_bytes(), **sample)
     return Finding(
         gate=Gate.ARCHIVE_FITS,
         met=predicted <= limit,
@@ -77,7 +80,7 @@ def archive_fits(inquiry: Inquiry) -> Finding:
 
 def column_exists(inquiry: Inquiry) -> Finding:
     """The column is there."""
-    [(_, _, exists)] = inquiry.rows(catalog.state())
+    [(_, _, exists)] = catalogs.rows(inquiry.alias, catalog.state())
     return Finding(
         gate=Gate.COLUMN_EXISTS,
         met=exists,
@@ -88,7 +91,7 @@ def column_exists(inquiry: Inquiry) -> Finding:
 
 def no_users(inquiry: Inquiry) -> Finding:
     """There is nobody to move."""
-    [(count,)] = inquiry.everybody(catalog.users_up_to(), limit=1)
+    [(count,)] = rows_of_everybody(inquiry.alias, catalog.users_up_to(), limit=1)
     return Finding(
         gate=Gate.NO_USERS,
         met=count == 0,

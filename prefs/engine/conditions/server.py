@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connections
 
+from prefs.engine import catalogs
 from prefs.engine.findings import Finding, Inquiry, none_of
 from prefs.engine.look import DURABLE, ISOLATION
 from prefs.engine.states import Gate
@@ -55,7 +56,7 @@ def durable_commits(inquiry: Inquiry) -> Finding:
 
 def no_logical_apply(inquiry: Inquiry) -> Finding:
     """No subscription applies changes into our tables."""
-    tables = [row[0] for row in inquiry.rows(catalog.subscribed_tables())]
+    tables = [row[0] for row in catalogs.rows(inquiry.alias, catalog.subscribed_tables())]
     return none_of(
         Gate.NO_LOGICAL_APPLY,
         [f"a subscription applies changes into {', '.join(tables)}"] if tables else [],

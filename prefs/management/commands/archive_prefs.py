@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 from prefs import conf
 from prefs.engine import archive
 from prefs.engine.archive import Check
+from prefs.engine.evidence import moment
 from prefs.management.base import ATTENTION, Outcome, PrefsCommand
 
 
@@ -63,8 +64,8 @@ def _lines(found: Check, until: datetime) -> list[str]:
         " recorded",
         f"checksum     {found.checksum}; {made.checksum} recorded",
         f"bytes        {found.bytes:,}",
-        f"made         {made.made_at:%Y-%m-%d %H:%M} UTC, by archive run {made.run}",
-        f"removable    from {until:%Y-%m-%d %H:%M} UTC on",
+        f"made         {moment(made.made_at)}, by archive run {made.run}",
+        f"removable    from {moment(until)} on",
         f"digests      {found.compared} made again, {found.wrong} of them wrong",
     ]
     lines += [f"  user {key}" for key in found.listed]

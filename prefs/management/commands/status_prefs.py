@@ -7,7 +7,9 @@ from django.core.management.base import CommandParser
 
 from prefs import conf
 from prefs.engine.acceptance import DOCUMENT
+from prefs.engine.evidence import moment
 from prefs.engine.next_step import NextStep, next_step
+from prefs.engine.states import command
 from prefs.engine.status import Status, status, switch_repairs
 from prefs.engine.transitions import Plan
 from prefs.management.base import ATTENTION, Outcome, PrefsCommand
@@ -74,19 +76,21 @@ def _figures(found: Status, step: NextStep) -> dict[str, Any]:
 
 
 def _lines(found: Status, step: NextStep) -> list[str]:
+    leaves = sum(each.users for each in found.quarantined)
+    more = ": manage.py quarantine_prefs" if leaves else ""
     lines = [
         f"state        {found.state}{_stood(found)}",
         f"next         {step.says}",
         f"route        {found.state.route.name}",
         f"users        {found.users}, {found.copied} of them with typed rows",
         f"differences  {found.standing}",
-        f"quarantine   {_quarantine(found)}",
+        f"quarantine   {leaves} leaves{more}",
     ]
     lines += _indented([str(each) for each in found.quarantined])
     if made := found.archive:
         lines.append(
-            f"archive      {made.users} users, {made.bytes:,} bytes, made"
-            f" {made.made_at:%Y-%m-%d %H:%M} UTC (manage.py archive_prefs)"
+            f"archive      {made.users} users, {made.bytes:,} bytes, made {moment(made.made_at)}"
+            " (manage.py archive_prefs)"
         )
     if found.unsettled:
         lines.append(f"unsettled    {found.unsettled}: run the command that began it again")
@@ -95,15 +99,14 @@ def _lines(found: Status, step: NextStep) -> list[str]:
         lines.append("PROBLEMS")
         lines += _indented(list(map(str, found.problems)))
     for plan in found.plans:
-        lines += _plan_lines(plan)
+        if edge := plan.edge:
+            way = command(forward=edge.forward)
+            lines += [f"{edge}   manage.py {way} --to {edge.target}", *gate_lines(plan)]
     if found.runs:
         lines.append("runs")
-    lines += _indented(
-        [
-            f"{run} {run.status}, {run.phase}, {run.so_far('users')} users, {run.holder}"
-            for run in found.runs
-        ]
-    )
+    for run in found.runs:
+        users = run.so_far("users")
+        lines.append(f"  {run} {run.status}, {run.phase}, {users} users, {run.holder}")
     return lines
 
 
@@ -111,20 +114,7 @@ def _stood(found: Status) -> str:
     if found.stood_since is None:
         return ", by no transition on record"
     stood = (found.asked_at - found.stood_since).total_seconds()
-    return f", for {span(stood)}, since {found.stood_since:%Y-%m-%d %H:%M} UTC"
-
-
-def _quarantine(found: Status) -> str:
-    leaves = f"{sum(each.users for each in found.quarantined)} leaves"
-    return f"{leaves}: manage.py quarantine_prefs" if found.quarantined else leaves
-
-
-def _plan_lines(plan: Plan) -> list[str]:
-    if plan.edge is None:
-        return []
-    command = "advance_prefs" if plan.edge.forward else "rollback_prefs"
-    lines = [f"{plan.edge}   manage.py {command} --to {plan.edge.target}"]
-    return lines + gate_lines(plan)
+    return f", for {span(stood)}, since {moment(found.stood_since)}"
 
 
 def gate_lines(plan: Plan) -> list[str]:

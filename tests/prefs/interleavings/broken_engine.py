@@ -185,7 +185,7 @@ def a_cursor_committed_apart_from_its_rows() -> Iterator[None]:
                 tally = Tally(copied=users)
                 with transaction.atomic(using=walk.alias):
                     orders = holding.advance(cursor, upto, users, tally)
-                holding.advanced(orders, upto, users, tally)
+                holding.advanced(orders, upto)
                 with transaction.atomic(using=walk.alias):
                     batch(cursor, after, upto)
         return int(users)
