@@ -31,16 +31,19 @@ FEW = 21
 
 
 class Loaded:
-    """A document on its way into an instance; the text that it was, and by which connection.
+    """A document on its way into an instance, and the text that it was; see `HasPreferences`.
 
-    See `HasPreferences`. One that cannot be read is UNREADABLE, and deferred: so one user's
-    document keeps nobody from loading, and no user from logging in.
+    By which connection it came, and the attribute of the owner's key. One that cannot be read is
+    UNREADABLE, and deferred: so one user's document keeps nobody from loading, and no user from
+    logging in.
     """
 
-    __slots__ = ("connection", "text", "value")
+    __slots__ = ("connection", "key", "text", "value")
 
-    def __init__(self, value: Any = None, text: str | None = None, connection: Any = None) -> None:
-        self.value, self.text, self.connection = value, text, connection
+    def __init__(
+        self, value: Any = None, text: str | None = None, connection: Any = None, key: str = ""
+    ) -> None:
+        self.value, self.text, self.connection, self.key = value, text, connection, key
 
 
 UNREADABLE = Loaded()
@@ -106,7 +109,9 @@ class DocumentCol(DocumentColumn):
             found = field.from_db_value(value, self, connection)
         except (RecursionError, ValueError):
             return UNREADABLE
-        return Loaded(found, field.text_loaded(found, value), connection)
+        return Loaded(
+            found, field.text_loaded(found, value), connection, field.model._meta.pk.attname
+        )
 
 
 class PreferencesField(models.JSONField):

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Any, Self
-from weakref import WeakKeyDictionary
 
 from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from django.db.models.base import DEFERRED
@@ -35,17 +33,17 @@ class HasPreferences(models.Model):
         cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any
     ) -> Self:
         """Load a row, and remember what its document was before any code has changed it."""
-        loading = _loading(cls)
-        place = None if loading is None else loading.place(len(values), field_names)
-        if loading is None or place is None:
-            return super().from_db(db, field_names, values, **options)
         row = list(values)
-        loaded = row[place]
-        if not isinstance(loaded, Loaded):
+        place = None
+        for at, value in enumerate(row):
+            if type(value) is Loaded:
+                place = at
+        if place is None:
             return super().from_db(db, field_names, row, **options)
+        loaded = row[place]
         if loaded is not UNREADABLE:
             row[place] = loaded.value
-        elif len(row) == len(loading.names):
+        elif len(row) == len(cls._meta.concrete_fields):
             row[place] = DEFERRED
         else:
             # Django takes shorter rows for those of fewer fields.
@@ -53,7 +51,7 @@ class HasPreferences(models.Model):
             field_names = [name for name in field_names if name != NAME]
         user = super().from_db(db, field_names, row, **options)
         # A child's link to its parent may be deferred; then saving replaces the document.
-        key = user.__dict__.get(loading.key)
+        key = user.__dict__.get(loaded.key)
         if loaded.text is not None and key is not None:
             instances.remember(user, loaded.text, key, loaded.connection)
         return user
@@ -231,41 +229,6 @@ def _prepare(sender: Any, **_: Any) -> None:
 
 
 class_prepared.connect(_prepare)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Loading:
-    """How the rows of a model are loaded: its fields, where the document is, the owner's key."""
-
-    names: list[str]
-    at: int
-    key: str
-
-    def place(self, count: int, loaded: Collection[str]) -> int | None:
-        """Where the document is among so many values; None where it was not loaded."""
-        if count == len(self.names):
-            return self.at
-        chosen = [name for name in self.names if name in loaded]
-        return chosen.index(NAME) if NAME in chosen else None
-
-
-# Weak, since migrations make models by the hundred.
-_known: WeakKeyDictionary[type[models.Model], _Loading | None] = WeakKeyDictionary()
-
-
-def _loading(model: type[models.Model]) -> _Loading | None:
-    try:
-        return _known[model]
-    except KeyError:
-        return _known.setdefault(model, _loading_of(model))
-
-
-def _loading_of(model: type[models.Model]) -> _Loading | None:
-    field = document_field(model)
-    if field is None:
-        return None
-    names = [each.attname for each in model._meta.concrete_fields]
-    return _Loading(names=names, at=names.index(NAME), key=instances.key_name(field))
 
 
 def _without(field: Any, fields: Any) -> bool:
