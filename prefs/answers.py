@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -108,12 +108,12 @@ class Line(Answer, forms.CharField):
         *,
         expected: str,
         help_text: str,
-        suggestions: Iterable[str] = (),
+        suggestions: tuple[str, ...] = (),
         **attributes: Any,
     ) -> None:
         super().__init__(required=False, empty_value=None, help_text=help_text)
         self._parse, self._expected = parse, expected
-        self.suggestions = tuple(suggestions)
+        self.suggestions = suggestions
         self.widget.attrs |= {"autocomplete": "off", "spellcheck": "false", **attributes}
         self.widget.attrs["placeholder"] = _("Not set")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
@@ -64,7 +64,7 @@ class Shape:
     description: str
     examples: tuple[str, ...]
     known: Callable[[str], bool] | None = None
-    suggested: Callable[[], Iterable[str]] | None = None
+    suggested: Callable[[], tuple[str, ...]] | None = None
     json_type: JsonType = "string"
     column_type: str = "text"
     field: str = "TextField"
@@ -203,8 +203,9 @@ def zone_is_known(name: str) -> bool:
     return name in _zones()
 
 
-def _zones_in_order() -> list[str]:
-    return sorted(_zones())
+@cache
+def _zones_in_order() -> tuple[str, ...]:
+    return tuple(sorted(_zones()))
 
 
 _FLAG = Flag()

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django import forms
 from django.forms import BoundField
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from prefs.answers import KEPT, Answer, removed, was, words
@@ -32,9 +35,9 @@ class Row:
     is_removed: bool
 
     @property
-    def suggestions(self) -> tuple[str, ...]:
+    def options(self) -> SafeString:
         """What a browser offers to complete a line."""
-        return self.field.suggestions
+        return _options(self.field.suggestions)
 
     @property
     def first_id(self) -> str:
@@ -163,7 +166,7 @@ class PreferencesForm(forms.Form):
             is_removed=removed(name) in self.data,
         )
         attributes = {"aria-describedby": row.described_by}
-        if row.suggestions:
+        if row.options:
             attributes["list"] = f"{row.bound.auto_id}-list"
         row.bound.field.widget.attrs |= attributes
         return row
@@ -176,6 +179,12 @@ def title(leaf: Leaf) -> str:
 
 def _joined(path: tuple[str, ...]) -> str:
     return " / ".join(path)
+
+
+@cache
+def _options(suggestions: tuple[str, ...]) -> SafeString:
+    # There are hundreds of time zones, the same on every page.
+    return format_html_join("", '<option value="{}"></option>', ((each,) for each in suggestions))
 
 
 def _replace(dotted: str) -> str:

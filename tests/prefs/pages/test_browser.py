@@ -176,8 +176,9 @@ def test_axe_finds_nothing_in_either_theme_and_nothing_is_cut_off(
 
     def act(visit: Visit) -> None:
         page = visit.page
-        page.goto("/accounts/login/")
-        assert axe(page) == []
+        if width == 320:
+            page.goto("/accounts/login/")
+            assert axe(page) == []
         visit.context.add_cookies(cookies)  # type: ignore[arg-type]  # of playwright's
         page.goto(ADDRESS)
         page.fill("#id_items_per_page", "many")

@@ -89,10 +89,11 @@ def test_a_leaf_that_was_made_odd_elsewhere_stays_unless_it_was_changed_here(db:
     assert person.document == {"language": "fr", "theme": "dark"}
 
 
-@pytest.mark.parametrize("text", ["[1, [2]]", '"dark"', "5", "true"])
-def test_a_document_that_is_no_object_is_shown_and_replaced_only_on_purpose(
-    place: Place, text: str
-) -> None:
+NO_OBJECT = dict(zip(Place, ["[1, [2]]", '"dark"', "5", "true", "[]"], strict=True))
+
+
+def test_a_document_that_is_no_object_is_shown_and_replaced_only_on_purpose(place: Place) -> None:
+    text = NO_OBJECT[place]
     person = Person.with_document(place, text)
     page = person.opens()
     assert f"no group of settings: {text}" in page.text
@@ -103,8 +104,11 @@ def test_a_document_that_is_no_object_is_shown_and_replaced_only_on_purpose(
     assert person.document == {"theme": "dark"}
 
 
-@pytest.mark.parametrize("text", [None, "null", "{}"])
-def test_where_nothing_is_stored_nothing_has_to_be_replaced(place: Place, text: str | None) -> None:
+NOTHING = dict(zip(Place, [None, "null", "{}", None, "null"], strict=True))
+
+
+def test_where_nothing_is_stored_nothing_has_to_be_replaced(place: Place) -> None:
+    text = NOTHING[place]
     person = Person.with_document(place, text)
     page = person.opens()
     assert "no group of settings" not in page.text
@@ -147,11 +151,8 @@ def test_a_group_that_became_a_value_meanwhile_is_not_lost(db: None) -> None:
 HOSTILE = [
     "<script>alert(1)</script>",
     "\"'><img src=x onerror=alert(1)>",
-    "{{ settings.SECRET_KEY }}{% debug %}",
-    "\u202etxt.exe\u2066",
-    "\u0001\u007f\ufffe",
-    "line\r\nbreak",
-    "&lt;amp;",
+    "{{ settings.SECRET_KEY }}{% debug %}&lt;amp;",
+    "\u202etxt.exe\u2066\u0001\u007f\ufffe line\r\nbreak",
 ]
 
 
@@ -172,28 +173,24 @@ def test_hostile_values_are_text_and_stay_as_they_are(value: str, db: None) -> N
 
 
 def test_a_long_value_is_cut_off_where_it_is_shown_and_kept_whole(place: Place) -> None:
-    document = {"theme": "x" * 500_000, "language": "y" * 500_000}
+    document = {"theme": "x" * 100_000, "language": "y" * 100_000}
     person = Person.with_document(place, json.dumps(document))
     page = person.opens()
-    assert "… and 499702 more characters" in page.text
+    assert "… and 99702 more characters" in page.text
     assert len(page.text) < 20_000
     person.saves(page, {"compact_mode": "true"})
     assert person.document == {**document, "compact_mode": True}
 
 
-@pytest.mark.parametrize(
-    "hostile", ["[" * 2000 + "]" * 2000, "9" * 6000, "0." + "12" * 300, "1.00"]
-)
-def test_what_python_cannot_decode_is_neither_in_the_way_nor_changed(
-    place: Place, hostile: str
-) -> None:
+def test_what_python_cannot_decode_is_neither_in_the_way_nor_changed(place: Place) -> None:
     """It stands under a key of nobody's, and in the place of a leaf."""
-    person = Person.with_document(place, f'{{"notes": {hostile}, "theme": {hostile}}}')
+    deep = "[" * 2000 + "]" * 2000
+    notes = f"[{deep}, {'9' * 6000}, 0.{'12' * 300}, 1.00]"
+    person = Person.with_document(place, f'{{"notes": {notes}, "theme": {deep}}}')
     before = person.text
     page = person.opens()
     person.saves(page, {"compact_mode": "true"})
     assert person.text is not None
-    assert before is not None
-    assert person.text.replace('"compact_mode": true', "").count(hostile) == 2
+    assert (person.text.count(notes), person.text.count(deep)) == (1, 2)
     person.saves(page, {"compact_mode": NOT_SET, "compact_mode:was": "true"})
     assert person.text == before
