@@ -90,7 +90,9 @@ def measure(alias: str, run: Run) -> Archive:
 def recorded(alias: str) -> Archive:
     """The archive that the last drop recorded. Raises NoArchive where it stands no longer."""
     dropped = _drop(alias)
-    last = Run.objects.using(alias).filter(kind=Run.Kind.ARCHIVE).order_by("-id").first()
+    runs = Run.objects.using(alias).filter(kind=Run.Kind.ARCHIVE)
+    # One that has not emptied the archive of the drop before leaves it as it is.
+    last = runs.exclude(phase=Run.Phase.EMPTY).order_by("-id").first()
     if dropped is None:
         raise NoArchive(_without_drop(last) if last else "no drop is on record that made one")
     found = dict(dropped.figures["archive"])

@@ -127,6 +127,8 @@ class _Archiving(Task):
         """Empty the archive of an earlier drop, unless another process has, and copies by now."""
 
         def work() -> None:
+            # Asked again: another may have dropped the column, and the archive is what it made.
+            begin(self.edge, self.alias, self.settings)
             run = ranges.locked(self.run, self.alias)
             if run.phase == Run.Phase.EMPTY:
                 execute(connections[self.alias], archive.empty())

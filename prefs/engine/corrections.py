@@ -17,7 +17,7 @@ from prefs.conf import Settings
 from prefs.engine import audit
 from prefs.engine.batches import Control, transaction_of_a_batch
 from prefs.engine.leases import Tally
-from prefs.engine.quarantine import EXPECTED, NotJson, Selection, query, shown
+from prefs.engine.quarantine import DOCUMENT, EXPECTED, NotJson, Selection, query, shown
 from prefs.engine.ranges import ANEW, join
 from prefs.engine.tasks import Task
 from prefs.engine.workers import Crew
@@ -134,7 +134,7 @@ class _Correcting(Task):
 
 
 def _record(alias: str, correction: Correction, **figures: Any) -> None:
-    event, subject = AuditEntry.Event.CORRECTION, correction.leaf or "document"
+    event, subject = AuditEntry.Event.CORRECTION, correction.leaf or DOCUMENT
     audit.record(alias, event, subject, **vars(correction), **figures)
 
 

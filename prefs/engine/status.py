@@ -12,12 +12,12 @@ from waffle import get_waffle_switch_model
 from prefs.blockers import Blocker
 from prefs.conf import Settings
 from prefs.engine import transitions
-from prefs.engine.acceptance import LeafInQuarantine, leaves_in_quarantine
 from prefs.engine.archive import Archive, NoArchive, recorded
 from prefs.engine.evidence import Standing, database_now, standing
 from prefs.engine.findings import Inquiry
 from prefs.engine.flaws import Problem
 from prefs.engine.integrity import problems
+from prefs.engine.quarantine import LeafInQuarantine, leaves_in_quarantine
 from prefs.engine.sight import rows_of_everybody
 from prefs.engine.states import (
     EDGES,

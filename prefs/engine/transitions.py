@@ -92,7 +92,17 @@ def take_transition(
     put into the audit first. Before a drop raises what `archiving.drop_archived` does.
     """
     with refusals_recorded(alias, way(target, forward=forward)):
-        return _take(alias, target, settings, control, forward=forward)
+        resumed = open_transition(alias)
+        if resumed is not None:
+            _see_through(resumed, alias, settings, control)
+            if resumed.settled_at is None or _is_all(resumed, target, forward):
+                return resumed
+        state = current_state(alias)
+        if target is state:
+            return None
+        taken = _begin(edge(state, target, forward=forward), alias, settings, control)
+        _see_through(taken, alias, settings, control)
+        return taken
 
 
 def way(target: State | None, *, forward: bool) -> str:
@@ -109,23 +119,6 @@ def refusals_recorded(alias: str, subject: str) -> Iterator[None]:
         gates = [f.record() for f in error.findings] if isinstance(error, GateRefused) else []
         audit.record_apart(alias, audit.Event.REFUSAL, subject, why=str(error), gates=gates)
         raise
-
-
-def _take(
-    alias: str, target: State | None, settings: Settings, control: Control, *, forward: bool
-) -> Transition | None:
-    resumed = open_transition(alias)
-    if resumed is not None:
-        _see_through(resumed, alias, settings, control)
-        if resumed.settled_at is None or _is_all(resumed, target, forward):
-            return resumed
-    state = current_state(alias)
-    if target is state:
-        return None
-    chosen = edge(state, target, forward=forward)
-    taken = _begin(chosen, alias, settings, control)
-    _see_through(taken, alias, settings, control)
-    return taken
 
 
 def _is_all(resumed: Transition, target: State | None, forward: bool) -> bool:

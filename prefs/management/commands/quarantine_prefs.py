@@ -10,10 +10,9 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
 
 from prefs import conf
-from prefs.engine import acceptance, quarantine
-from prefs.engine.acceptance import DOCUMENT, LeafInQuarantine
+from prefs.engine import quarantine
 from prefs.engine.corrections import Correction, correct, must_fit
-from prefs.engine.quarantine import EXPECTED, Entry, Selection, shown
+from prefs.engine.quarantine import DOCUMENT, EXPECTED, Entry, LeafInQuarantine, Selection, shown
 from prefs.errors import Mistake
 from prefs.management.base import Outcome, PrefsCommand, positive
 from prefs.mapping import LEAVES
@@ -83,7 +82,7 @@ class Command(PrefsCommand):
         lines = [f"{total} values in quarantine{': users, leaf, reason, one value' * bool(found)}"]
         lines += [f"  {c.users:>8}  {_name(c.leaf)}  {c.reason}  {c.sample}" for c in found]
         figures = [{**asdict(count), "leaf": _name(count.leaf)} for count in found]
-        leaves = acceptance.leaves_in_quarantine(self.alias, found)
+        leaves = quarantine.leaves_in_quarantine(self.alias, found)
         lines += [str(each) for each in leaves if each.accepted]
         accepted = accepted_figures(leaves)
         return {"total": total, "quarantined": figures, "accepted": accepted}, lines, 0
@@ -95,10 +94,10 @@ class Command(PrefsCommand):
         if options["accept"]:
             if not (options["reason"] or "").strip():
                 raise Mistake("--accept needs --reason TEXT, which goes on record with it.")
-            made = acceptance.accept(self.alias, leaf)
+            made = quarantine.accept(self.alias, leaf)
             line = f"Accepted: {name}, {made.users} users. When there are more it counts again."
         else:
-            made = acceptance.withdraw(self.alias, leaf)
+            made = quarantine.withdraw(self.alias, leaf)
             line = f"Withdrawn: {name} is accepted no longer; {made.users} users had been."
         figures = {"leaf": name, "users": made.users, "accepted": bool(options["accept"])}
         return figures, [line], 0

@@ -6,9 +6,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from prefs import conf
-from prefs.engine.acceptance import DOCUMENT
 from prefs.engine.evidence import moment
 from prefs.engine.next_step import NextStep, next_step
+from prefs.engine.quarantine import DOCUMENT
 from prefs.engine.states import command
 from prefs.engine.status import Status, status, switch_repairs
 from prefs.engine.transitions import Plan

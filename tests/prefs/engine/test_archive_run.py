@@ -277,6 +277,25 @@ def test_two_processes_share_an_archive_and_one_of_them_drops(
     assert is_right()
 
 
+def test_who_comes_after_the_drop_does_not_empty_the_archive_that_it_made(
+    site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_users({"theme": "dark"})
+    go(State.MIRROR_OFF)
+    ours = archiving._join
+
+    def join_late(alias: str) -> Run:
+        monkeypatch.setattr(archiving, "_join", ours)
+        in_thread(lambda: take(State.DROPPED)).result(20)
+        return ours(alias)
+
+    monkeypatch.setattr(archiving, "_join", join_late)
+    with pytest.raises(StateMoved):
+        take(State.DROPPED)
+    assert (state(), archived()) == (State.DROPPED, ['{"theme": "dark"}'])
+    assert is_right()
+
+
 def caught(work: Callable[[], object]) -> Exception | None:
     try:
         work()
@@ -361,5 +380,8 @@ def test_a_run_that_is_emptied_says_so_and_the_drop_stays_on_record(site: str) -
     go(State.MIRROR_OFF)
     with pytest.raises(ArchiveInterrupted):
         take(State.DROPPED, SOON, stopping_after(0))
+    assert is_right()
+    with pytest.raises(ArchiveInterrupted):
+        take(State.DROPPED, SOON, stops_after(1))
     with pytest.raises(NoArchive, match=f"is interrupted, .* it emptied that of run {first}"):
         recorded(ALIAS)
