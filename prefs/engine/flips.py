@@ -9,15 +9,15 @@ needs the transition settled drains again first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from django.db import connections, transaction
 from waffle import get_waffle_switch_model
 
 from prefs.blockers import Blocker, described
-from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.engine import audit
+from prefs.engine.batches import Control
 from prefs.engine.evidence import database_now
 from prefs.engine.findings import Finding, Inquiry
 from prefs.engine.gates import GateRefused, evaluate
@@ -142,26 +142,21 @@ def forget_cached_switches() -> None:
         get_waffle_switch_model()(name=name).flush()
 
 
-def drain(
-    alias: str,
-    clock: Clock,
-    notice: Callable[[str], None],
-    stopped: Callable[[], bool],
-    timeout: float | None = None,
-) -> bool:
+def drain(alias: str, control: Control) -> bool:
     """Wait until every transaction is gone that may have read the switches before now.
 
-    Returns False where `stopped` said so first, or after `timeout` seconds. Locks nothing,
+    Returns False where `control` said so first, by `stopped` or by `drain_timeout`. Locks nothing,
     so no writer waits for it.
     """
+    clock, timeout = control.clock, control.drain_timeout
     began = told = clock.now()
     waiting = _writers(alias)
     while waiting:
-        if stopped() or (timeout is not None and clock.now() - began >= timeout):
+        if control.stopped() or (timeout is not None and clock.now() - began >= timeout):
             return False
         if clock.now() - told >= _NOTICE_EVERY:
             told = clock.now()
-            notice("draining; waiting for " + "; ".join(map(str, blockers(alias, waiting))))
+            control.notice("draining; waiting for " + "; ".join(map(str, blockers(alias, waiting))))
         clock.sleep(_POLL)
         waiting &= _writers(alias)
     return True

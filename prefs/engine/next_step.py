@@ -14,7 +14,7 @@ from typing import Any
 from prefs.engine.evidence import Kind, Standing, moment
 from prefs.engine.leases import OPEN
 from prefs.engine.ranges import held
-from prefs.engine.states import Gate, State, command, is_forward
+from prefs.engine.states import Gate, State, command, is_forward, went_forward
 from prefs.engine.status import Status
 from prefs.models import Run
 
@@ -67,8 +67,7 @@ def next_step(found: Status) -> NextStep:
 
 def _goes_back(found: Status) -> bool:
     """Whether the last transition was one back."""
-    last = found.last
-    return last is not None and not is_forward(State(last.from_state), State(last.to_state))
+    return found.last is not None and not went_forward(found.last)
 
 
 def _done_since(found: Status, kind: Run.Kind, phase: Run.Phase) -> bool:

@@ -245,6 +245,11 @@ def open_transition(alias: str) -> Transition | None:
     return last if last is not None and last.settled_at is None else None
 
 
+def went_forward(taken: Transition) -> bool:
+    """Whether a transition on record was one forward."""
+    return is_forward(State(taken.from_state), State(taken.to_state))
+
+
 def recorded_state(alias: str) -> State:
     """The state that the transitions on record led to."""
     last = last_transition(alias)

@@ -27,9 +27,9 @@ from prefs.engine.states import (
     State,
     current_state,
     edge,
-    is_forward,
     last_transition,
     open_transition,
+    went_forward,
 )
 from prefs.engine.tasks import Task
 from prefs.engine.workers import Crew
@@ -127,7 +127,7 @@ def _is_all(resumed: Transition, target: State | None, forward: bool) -> bool:
     Who wants back, to no state in particular, is not served by the end of a way forward.
     """
     if target is None:
-        return forward or not _is_forward(resumed)
+        return forward or not went_forward(resumed)
     return target is State(resumed.to_state)
 
 
@@ -145,21 +145,17 @@ def _begin(chosen: Edge, alias: str, settings: Settings, control: Control) -> Tr
 
 def _see_through(taken: Transition, alias: str, settings: Settings, control: Control) -> None:
     """Do what is left of an open transition, then record it as settled. May be repeated."""
-    chosen = edge(State(taken.from_state), State(taken.to_state), forward=_is_forward(taken))
+    chosen = edge(State(taken.from_state), State(taken.to_state), forward=went_forward(taken))
     began = control.clock.now()
     if chosen.action is Action.RESTORE:
         run = _fill(alias, settings, control)
         if run.status != Run.Status.DONE:
             return
         column.finish(taken, alias, settings, control)
-    elif not _drain(alias, control):
+    elif not flips.drain(alias, control):
         return
     flips.settle(taken, alias, seconds=round(control.clock.now() - began, 3))
     taken.refresh_from_db(using=alias)
-
-
-def _is_forward(taken: Transition) -> bool:
-    return is_forward(State(taken.from_state), State(taken.to_state))
 
 
 def _fill(alias: str, settings: Settings, control: Control) -> Run:
@@ -196,9 +192,5 @@ def settle_open_flip(alias: str, control: Control) -> None:
         return
     if taken.from_state == State.DROPPED:
         raise flips.OpenTransition(taken)
-    if _drain(alias, control):
+    if flips.drain(alias, control):
         flips.settle(taken, alias)
-
-
-def _drain(alias: str, control: Control) -> bool:
-    return flips.drain(alias, control.clock, control.notice, control.stopped, control.drain_timeout)

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 from django.db import ProgrammingError, transaction
 
-from prefs.clock import Clock
+from prefs.engine.batches import Control
 from prefs.engine.flips import drain
 from prefs.models import UserPreferences
 from prefs.routing import Route
@@ -188,7 +188,7 @@ def a_write_that_a_flip_overtakes(user: int) -> None:
             write = writer.start(partial(update_at_once, [user]))
             assert waits_behind_us(writer, write)
             operator.run(partial(turn, Route.BLOB_MIRRORED))
-            operator.run(partial(drain, "default", Clock(), stopped=lambda: False, notice=print))
+            operator.run(partial(drain, "default", Control(notice=print)))
         write.result(PATIENCE)
 
 
@@ -215,7 +215,7 @@ def test_with_no_look_at_the_isolation_level_a_write_goes_by_a_route_long_gone(s
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         session.execute("SELECT FROM django_content_type")
         turn(Route.BLOB_MIRRORED)
-        assert drain("default", Clock(), stopped=lambda: False, notice=print)
+        assert drain("default", Control(notice=print))
         session.execute("UPDATE accounts_user SET preferences = '{}'")
         session.execute("COMMIT")
     assert stores.differ(user)
