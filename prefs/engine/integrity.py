@@ -107,9 +107,7 @@ def _wrong_functions(found: Look, made: tuple[StoredFunction, ...]) -> list[Flaw
     wrong = []
     for function in made:
         body, traits, anybodys = found.functions[found.placed(function.signature)]
-        head, ours, _ = found.placed(function.create).split("$function$")
-        our_traits = [trait for trait in installed.FUNCTION_TRAITS if trait in head]
-        if (body, traits) != (ours, our_traits):
+        if (body, traits) != (f"\n{found.placed(function.body)}\n", function.traits):
             what = f"function {function.name} is not ours"
             wrong.append(Flaw(part=Part.FUNCTION, what=what, statements=function.statements))
         elif function.definer and anybodys:

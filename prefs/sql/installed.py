@@ -18,7 +18,6 @@ from prefs.mapping import (
     leaves_of,
 )
 from prefs.sql.names import literal, names, qualified
-from prefs.sql.trigger_functions import SAFE_PATH
 
 
 def constraint_definition(leaf: Leaf) -> str | None:
@@ -135,17 +134,6 @@ def installed_triggers() -> str:
     AND t.tgrelid = ANY(%(tables)s::text[]::regclass[])"""
 
 
-# How a function is run, as its CREATE says it.
-FUNCTION_TRAITS = {
-    "IMMUTABLE": "provolatile = 'i'",
-    "STABLE": "provolatile = 's'",
-    "SECURITY DEFINER": "prosecdef",
-    "SET plan_cache_mode": "'plan_cache_mode=force_generic_plan' = ANY (proconfig)",
-    "SET row_security": "'row_security=off' = ANY (proconfig)",
-    f"SET search_path = {SAFE_PATH}": f"'search_path={SAFE_PATH}' = ANY (proconfig)",
-}
-
-
 @cache
 def functions() -> str:
     """Functions of ours, and beside them: (name, signature, body, traits, anybody's).
@@ -155,10 +143,14 @@ def functions() -> str:
     from a time when the key of users was of another type. `anybody's` says whether PUBLIC may
     call it.
     """
-    traits = ", ".join(f"CASE WHEN {so} THEN {literal(t)} END" for t, so in FUNCTION_TRAITS.items())
     return f"""WITH ours AS MATERIALIZED (SELECT signature, to_regprocedure(signature)::oid AS id
       FROM unnest(%(signatures)s::text[]) signature)
-    SELECT p.proname, o.signature, p.prosrc, array_remove(ARRAY[{traits}], NULL),
+    SELECT p.proname, o.signature, p.prosrc, concat_ws(' ',
+        CASE p.provolatile WHEN 'i' THEN 'IMMUTABLE' WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END,
+        CASE WHEN p.proisstrict THEN 'STRICT' END,
+        CASE WHEN p.prosecdef THEN 'SECURITY DEFINER' END,
+        CASE p.proparallel WHEN 's' THEN 'PARALLEL SAFE' WHEN 'r' THEN 'PARALLEL RESTRICTED' END,
+        (SELECT string_agg('SET ' || replace(c, '=', ' = '), ' ') FROM unnest(p.proconfig) c)),
       EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
         WHERE a.grantee = 0)
     FROM ours o LEFT JOIN pg_proc p ON p.oid = o.id

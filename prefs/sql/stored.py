@@ -18,7 +18,7 @@ class StoredFunction:
     """The same with their names, where its body names them."""
     returns: str
     traits: str
-    """How it is run, as CREATE says it."""
+    """How it is run, as CREATE takes it and `installed` reads it of the catalogs."""
     body: str
     definer: bool = False
     """Whether it runs with its owner's rights, so that nobody may call it but by its trigger."""

@@ -77,7 +77,7 @@ def _function(name: str, body: str, *tables: str) -> StoredFunction:
     return StoredFunction(
         name=name,
         returns="trigger",
-        traits=f"SECURITY DEFINER SET search_path = {SAFE_PATH} SET row_security = off",
+        traits=f"VOLATILE SECURITY DEFINER SET search_path = {SAFE_PATH} SET row_security = off",
         body=body.replace("BEGIN\n", refusal, 1),
         definer=True,
     )

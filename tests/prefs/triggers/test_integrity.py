@@ -36,6 +36,9 @@ DAMAGE = {
     "a function with the writer's rights": "ALTER FUNCTION prefs_guard_rows() SECURITY INVOKER",
     "a function of another path": "ALTER FUNCTION prefs_capture() SET search_path = public",
     "a function of the session's path": "ALTER FUNCTION prefs_guard_switch() RESET search_path",
+    "a function with a setting more": "ALTER FUNCTION prefs_capture() SET work_mem = '1MB'",
+    "a function that skips NULL": "ALTER FUNCTION prefs_guard_rows() STRICT",
+    "a function that other processes run": "ALTER FUNCTION prefs_departure() PARALLEL SAFE",
     "a function dropped": "DROP FUNCTION prefs_capture CASCADE",
 }
 
