@@ -80,18 +80,17 @@ class Policy:
     table: str
 
     @property
-    def reads(self) -> bool:
-        return self.command == "SELECT"
+    def asked(self) -> str:
+        """Its condition, spaced and bracketed as the catalog prints it."""
+        n, table = names(), quote(self.table)
+        lock = "" if self.command == "SELECT" else " FOR NO KEY UPDATE OF u"
+        return f"(EXISTS ( SELECT FROM {n.users} u WHERE (u.{n.key} = {table}.user_id){lock}))"
 
     @property
     def create(self) -> str:
         clause = "WITH CHECK" if self.command == "INSERT" else "USING"
-        n, table = names(), quote(self.table)
-        lock = "" if self.reads else " FOR NO KEY UPDATE OF u"
-        return (
-            f"CREATE POLICY {self.name} ON {qualified(self.table)} FOR {self.command} {clause}"
-            f" (EXISTS (SELECT FROM {n.users} u WHERE u.{n.key} = {table}.user_id{lock}))"
-        )
+        table = qualified(self.table)
+        return f"CREATE POLICY {self.name} ON {table} FOR {self.command} {clause} {self.asked}"
 
     @property
     def drop(self) -> str:
@@ -99,14 +98,9 @@ class Policy:
 
     def printed(self) -> tuple[str, str | None, str | None]:
         """(command, USING, CHECK) as the catalog has it, spaces and quotes aside."""
-        n = names()
-        lock = "" if self.reads else " FOR NO KEY UPDATE OF u"
-        asked = (
-            f"(EXISTS ( SELECT FROM {n.users} u WHERE (u.{n.key} = {self.table}.user_id){lock}))"
-        )
-        added = self.command == "INSERT"
-        letter = {"SELECT": "r", "INSERT": "a", "UPDATE": "w"}[self.command]
-        return letter, None if added else asked, asked if added else None
+        if self.command == "INSERT":
+            return "a", None, self.asked
+        return "r" if self.command == "SELECT" else "w", self.asked, None
 
 
 def policies_of(table: str) -> tuple[Policy, ...]:
