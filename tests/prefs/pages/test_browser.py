@@ -167,8 +167,8 @@ def test_no_script_is_needed(place: Site) -> None:
     assert document(user) == {**ODD, "language": "de", "compact_mode": True}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
+# Contrast depends on the theme, room on the width.
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
 def test_axe_finds_nothing_in_either_theme_and_nothing_is_cut_off(
     place: Site, scheme: Any, width: int
 ) -> None:
@@ -176,9 +176,8 @@ def test_axe_finds_nothing_in_either_theme_and_nothing_is_cut_off(
 
     def act(visit: Visit) -> None:
         page = visit.page
-        if width == 320:
-            page.goto("/accounts/login/")
-            assert axe(page) == []
+        page.goto("/accounts/login/")
+        assert axe(page) == []
         visit.context.add_cookies(cookies)  # type: ignore[arg-type]  # of playwright's
         page.goto(ADDRESS)
         page.fill("#id_items_per_page", "many")
