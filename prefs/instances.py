@@ -11,6 +11,7 @@ it is what is stored. Else what was known before that transaction counts.
 from __future__ import annotations
 
 import json
+import marshal
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -30,7 +31,10 @@ TEXT = "_preferences_text"
 KEY = "_preferences_key"
 WITHIN = "_preferences_within"
 EARLIER = "_preferences_earlier"
-KNOWN = (TEXT, KEY, WITHIN, EARLIER)
+# A text as it was loaded, and the bytes of its value: they are made in a tenth of the time that
+# a text takes. With its text, since the previous release knows nothing of it.
+LOADED = "_preferences_loaded"
+KNOWN = (TEXT, KEY, WITHIN, EARLIER, LOADED)
 # A user's document where nothing was ever written: the database's default.
 NOTHING = "{}"
 
@@ -87,6 +91,21 @@ def remember(instance: models.Model, text: str, key: Any, connection: Any) -> No
     values[TEXT], values[KEY] = text, key
 
 
+def bytes_of(value: Any) -> bytes | None:
+    """Bytes that no other value has, of another order or type; None for what no JSON is read as."""
+    try:
+        return marshal.dumps(value, 2)
+    except ValueError:
+        return None
+
+
+def _loaded_text(instance: models.Model, value: Any) -> str | None:
+    """The text of a value that is what was loaded, and is what is known to be stored; else None."""
+    text, found = instance.__dict__.get(LOADED, (None, None))
+    known = found is not None and text == instance.__dict__.get(TEXT)
+    return text if known and found == bytes_of(value) else None
+
+
 def forget(instance: models.Model) -> None:
     """Know nothing of what is stored: saving the instance replaces the document."""
     for name in KNOWN:
@@ -122,10 +141,10 @@ def change_of(field: Any, instance: models.Model, value: Any, key: Any, alias: s
 
     Locks the row where what the instance was loaded with may have been rolled back.
     """
-    text = text_of(field, value)
+    text = _loaded_text(instance, value) or text_of(field, value)
     before = _before(field, instance, key, alias)
     if before is None:
-        return replacing(value, text)
+        return replacing(value, text_of(field, value))
     if before == text:
         return None
     change = difference(json.loads(before), json.loads(text))

@@ -49,11 +49,14 @@ class HasPreferences(models.Model):
             # Django takes shorter rows for those of fewer fields.
             del row[place]
             field_names = [name for name in field_names if name != NAME]
+        # Before an `__init__` of the site's can change it.
+        found = instances.bytes_of(loaded.value)
         user = super().from_db(db, field_names, row, **options)
         # A child's link to its parent may be deferred; then saving replaces the document.
         key = user.__dict__.get(loaded.key)
         if loaded.text is not None and key is not None:
             instances.remember(user, loaded.text, key, loaded.connection)
+            user.__dict__[instances.LOADED] = loaded.text, found
         return user
 
     def refresh_from_db(

@@ -154,6 +154,15 @@ def test_pickles_name_nothing_of_ours(place: Place) -> None:
     assert stored(place, user) == exactly({**BEFORE, "x": 1, "y": 1})
 
 
+def test_a_document_becomes_again_what_it_was_loaded_as(place: Place) -> None:
+    user = User.objects.get(pk=add(place).pk)
+    for wanted in ({"theme": "dark"}, BEFORE):
+        user.preferences = wanted
+        user.save()
+        user = pickle.loads(pickle.dumps(user))
+        assert stored(place, user) == exactly(wanted)
+
+
 def test_values_without_names_have_it(place: Place) -> None:
     """Case A11."""
     user = add(place)

@@ -14,6 +14,7 @@ from django.db.models import F, JSONField, Value
 from django.db.models.signals import post_save, pre_save
 from django.test.utils import CaptureQueriesContext
 
+from prefs import instances
 from prefs.codec import InvalidDocument, UndecodableDocument
 from prefs.models import UserPreferences
 from project.accounts.models import User
@@ -110,6 +111,16 @@ def test_values_that_python_takes_for_equal_are_told_apart(
     user.preferences["x"]["y"] = after
     user.save()
     assert stored(place, user) == exactly({"x": {"y": after}})
+
+
+def test_bytes_that_told_no_values_apart_would_lose_a_change(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instances, "bytes_of", lambda _: b"")
+    user = add(place)
+    user.preferences["theme"] = "dark"
+    user.save()
+    assert stored(place, user) == exactly(BEFORE)
 
 
 SAME: dict[str, Callable[[User], None]] = {
