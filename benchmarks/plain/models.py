@@ -33,7 +33,9 @@ def _plain_account() -> Any:
     meta = type(
         "Meta", (), {"managed": False, "db_table": User._meta.db_table, "default_permissions": ()}
     )
-    return type("PlainAccount", (models.Model,), {"__module__": __name__, "Meta": meta, **columns})
+    return type(
+        "PlainAccount", (AbstractBaseUser,), {"__module__": __name__, "Meta": meta, **columns}
+    )
 
 
 def _plain(model: type[models.Model]) -> Any:
