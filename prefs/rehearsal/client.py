@@ -59,10 +59,13 @@ class Client:
         )
         self._requests, self._weights = zip(*requests, strict=True)
 
-    def run(self) -> None:
-        """Make requests at the given rate until told to stop."""
+    def begin(self) -> None:
+        """Read what is there before the first write."""
         for user in self.specification.owned:
             self._measured(self._read_owned, user)
+
+    def run(self) -> None:
+        """Make requests at the given rate until told to stop."""
         # A rehearsal that is killed takes its clients with it.
         parent = os.getppid()
         while not self.stopping and os.getppid() == parent:
@@ -160,6 +163,8 @@ def main(path: Path) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    client.begin()
+    path.with_suffix(".begun").touch()
     client.run()
     client.record.save(path.with_suffix(".record"))
 

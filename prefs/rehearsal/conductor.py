@@ -163,7 +163,8 @@ def rehearse(options: Options, settings: Settings, control: Control) -> Report:
             rehearsal = Rehearsal(
                 options=options, settings=settings, control=control, traffic=running
             )
-            rehearsal.wait(1.0)
+            while not running.has_begun():
+                rehearsal.wait(0.1)
             rehearsal.forward()
             rehearsal.back()
             records = running.stop()

@@ -47,6 +47,10 @@ class Traffic:
             if process.poll() is not None:
                 raise ClientFailed(number, process.returncode, self._log(number))
 
+    def has_begun(self) -> bool:
+        """Whether every client has made its first requests."""
+        return all((self.folder / f"{n}.begun").exists() for n in range(len(self.processes)))
+
     def stop(self) -> list[Record]:
         """End the clients, each after its request, and return their records."""
         self.check()
@@ -64,7 +68,7 @@ class Traffic:
 
 @contextmanager
 def traffic(folder: Path, database: str, clients: int) -> Iterator[Traffic]:
-    """Start `clients` processes, wait until each makes requests; no process outlives this.
+    """Start `clients` processes; none outlives this.
 
     Clients own users that nobody else writes, and share others; all else is only read.
     """
