@@ -30,7 +30,6 @@ from prefs.engine.repair import Direction
 from prefs.engine.states import State
 from prefs.engine.transitions import take_transition
 from prefs.engine.verification import verify
-from prefs.models import Run
 from prefs.rehearsal import checks
 from prefs.rehearsal.report import Phase, Report, phases_of
 from prefs.rehearsal.scratch import ALIAS, scratch_database
@@ -64,7 +63,6 @@ class Options:
 class Rehearsal:
     """One rehearsal: how it goes about, and what it has seen so far."""
 
-    options: Options
     settings: Settings
     control: Control
     traffic: Traffic
@@ -138,8 +136,7 @@ class Rehearsal:
 
     def verify(self) -> None:
         """A verification of all users; what it finds is counted against the migration."""
-        run: Run = verify(ALIAS, self.settings, self.control)
-        self.mismatches += run.differing
+        self.mismatches += verify(ALIAS, self.settings, self.control).differing
         self._go_on()
 
 
@@ -160,9 +157,7 @@ def rehearse(options: Options, settings: Settings, control: Control) -> Report:
         column = checks.column_definition()
         began = control.clock.now()
         with traffic(Path(folder), database, options.clients) as running:
-            rehearsal = Rehearsal(
-                options=options, settings=settings, control=control, traffic=running
-            )
+            rehearsal = Rehearsal(settings=settings, control=control, traffic=running)
             while not running.has_begun():
                 rehearsal.wait(0.1)
             rehearsal.forward()
