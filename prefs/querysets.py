@@ -11,7 +11,8 @@ from django.db.models.sql import Query
 
 from prefs import instances
 from prefs.bulk_documents import BulkDocuments
-from prefs.fields import DocumentCol, PreferencesField, document_field
+from prefs.conditions import names_document
+from prefs.fields import PreferencesField, document_field
 from prefs.instances import CHUNK, NAME, chunks, key_name, key_of
 from prefs.searches import PreferencesQuery
 
@@ -81,7 +82,7 @@ class PreferencesQuerySet(models.QuerySet[User]):
             for value in values.values()
             if instances.is_expression(value)
         ]
-        return _names_documents(self.query) or _among(made)
+        return _names_documents(self.query) or any(map(names_document, made))
 
     def _update_some(self, field: PreferencesField, keys: list[Any], values: dict[str, Any]) -> int:
         """Update users that are locked."""
@@ -277,14 +278,5 @@ def _may_lock(query: Any) -> bool:
 
 def _names_documents(query: Any) -> bool:
     """Whether documents are named but for loading instances, which read them under the lock."""
-    return _among((*query.select, *query.annotation_select.values(), *query.where.leaves()))
-
-
-def _among(parts: Iterable[Any]) -> bool:
-    """Whether a document is somewhere in these expressions."""
-    return any(
-        isinstance(node, DocumentCol)
-        for part in parts
-        if hasattr(part, "flatten")
-        for node in part.flatten()
-    )
+    named = (*query.select, *query.annotation_select.values(), *query.where.leaves())
+    return any(map(names_document, named))
