@@ -59,12 +59,8 @@ def _by_node(lookup: Any, node: Node, document: TypedDocument) -> Part | None:
 
 def _place(lhs: Any) -> list[str] | None:
     """The keys of a document's part; none for the document."""
-    if is_document(lhs):
-        return []
-    if isinstance(lhs, KeyTransform) and not isinstance(lhs, KeyTextTransform):
-        root, keys = path_of(lhs)
-        return keys if is_document(root) else None
-    return None
+    root, keys = path_of(lhs)
+    return keys if is_document(root) and not isinstance(lhs, KeyTextTransform) else None
 
 
 def _by_column(lookup: Lookup[Any], keys: list[str], document: TypedDocument) -> Part | None:

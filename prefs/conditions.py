@@ -197,7 +197,5 @@ def by_columns(node: Any) -> bool:
 
 
 def _is_leaf(side: Any) -> bool:
-    if not isinstance(side, KeyTransform | KeyTextTransform):
-        return False
     root, keys = path_of(side)
     return is_document(root) and leaves.leaf_at(keys) is not None

@@ -72,9 +72,10 @@ class DocumentKeyText(KeyTextTransform):
         return f"({found[0]} #>> '{{}}')", found[1]
 
 
-def path_of(transform: KeyTransform) -> tuple[Any, list[str]]:
-    """What stands below the key transforms, and their keys."""
-    keys, root = [transform.key_name], transform.lhs
+def path_of(expression: Any) -> tuple[Any, list[str]]:
+    """What stands below the key transforms, and their keys; itself where it is none."""
+    keys: list[str] = []
+    root = expression
     while isinstance(root, KeyTransform):
         keys.insert(0, root.key_name)
         root = root.lhs

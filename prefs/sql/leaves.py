@@ -56,15 +56,10 @@ def is_outside(keys: Sequence[str]) -> bool:
 
     Not where a number leads out: it may be the place of an item in an array.
     """
-    node: Node | None = TREE
-    for key in keys:
-        assert node is not None
-        if _is_number(key):
+    for depth, key in enumerate(keys, 1):
+        if _is_number(key) or leaf_at(keys[:depth]):
             return False
-        if any(leaf.name == key for leaf in node.leaves):
-            return False
-        node = next((child for child in node.nodes if child.name == key), None)
-        if node is None:
+        if node_at(keys[:depth]) is None:
             return True
     return False
 
