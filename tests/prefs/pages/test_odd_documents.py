@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
 
 from prefs.answers import KEPT
+from prefs.engine import seeding
 from prefs.mapping import LEAVES
 from tests.prefs.pages.reading import NOT_SET, Person, json_text
 from tests.support.stores import Place
@@ -194,3 +196,18 @@ def test_what_python_cannot_decode_is_neither_in_the_way_nor_changed(place: Plac
     assert (person.text.count(notes), person.text.count(deep)) == (1, 2)
     person.saves(page, {"compact_mode": NOT_SET, "compact_mode:was": "true"})
     assert person.text == before
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_made_up_odd_documents_open_and_stay_as_they_are(place: Place, seed: int) -> None:
+    rng = random.Random(f"{seed} {place.name}")
+    person = Person.with_document(place, seeding.blob(rng, odd=1.0))
+    before = person.text
+    page = person.opens()
+    person.saves(page, {})
+    assert person.text == before
+    another = next(
+        each for each in page.choices["theme"] if each not in (page.answers["theme"], "")
+    )
+    answer = person.sends(page, {"theme": another})
+    assert (answer.status_code, person.text == before) in ((302, False), (422, True))

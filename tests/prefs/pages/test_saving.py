@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.test import override_settings
 
 from prefs.mapping import LEAVES
-from tests.prefs.pages.reading import NOT_SET, Person, json_text
+from prefs.pages import forms
+from tests.prefs.pages.reading import ADDRESS, NOT_SET, Person, json_text
 from tests.support.stores import Place
 
 pytestmark = pytest.mark.django_db
@@ -105,5 +107,21 @@ def test_a_refused_tab_keeps_its_answers_and_shows_what_the_other_saved(person: 
 
 
 def test_what_a_form_leaves_out_is_not_touched(person: Person) -> None:
-    person.client.post("/preferences/", {"theme": json_text("dark")})
+    person.client.post(ADDRESS, {"theme": json_text("dark")})
+    assert person.document == {**BEFORE, "theme": "dark"}
+
+
+def test_a_page_that_saved_all_that_it_shows_would_be_noticed(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "_rebased", lambda data, *_: dict(data.items()))
+    with pytest.raises(AssertionError):
+        test_two_tabs_do_not_overwrite_each_other(person)
+
+
+@override_settings(LANGUAGE_CODE="ar")
+def test_where_the_language_runs_from_right_to_left_the_page_does(person: Person) -> None:
+    page = person.client.get(ADDRESS).content.decode()
+    assert '<html lang="ar" dir="rtl">' in page
+    person.saves(person.opens(), {"theme": json_text("dark")})
     assert person.document == {**BEFORE, "theme": "dark"}
