@@ -25,7 +25,7 @@ from prefs.engine.flips import begin
 from prefs.engine.leases import LeaseLost, Tally
 from prefs.engine.states import Edge, State, last_transition
 from prefs.engine.tasks import Task
-from prefs.engine.workers import Crew
+from prefs.engine.workers import WorkerPool
 from prefs.errors import Refused
 from prefs.models import Run, Transition
 from prefs.sql import archive
@@ -60,7 +60,7 @@ def drop_archived(edge: Edge, alias: str, settings: Settings, control: Control) 
     with transaction.atomic(using=alias, durable=True):
         begin(edge, alias, settings)
     run = _join(alias)
-    run = Crew(run, _Archiving(alias, settings, control, edge, run)).work(1)
+    run = WorkerPool(run, _Archiving(alias, settings, control, edge, run)).work(1)
     taken = last_transition(alias, to_state=str(State.DROPPED))
     if run.status != Run.Status.DONE or taken is None:
         raise ArchiveInterrupted(run)

@@ -28,7 +28,7 @@ from prefs.engine.repair import Direction, count_users, make_equal
 from prefs.engine.sight import REMEDY, describe, hidden_from, rows_of_everybody
 from prefs.engine.states import State, current_state, last_transition
 from prefs.engine.tasks import Task
-from prefs.engine.workers import Crew
+from prefs.engine.workers import WorkerPool
 from prefs.models import Run
 from prefs.routing import Route
 from prefs.sql import catalog, copying
@@ -167,7 +167,7 @@ def backfill(
             keys.put_aside(alias, settings, control)
         except (LockNotObtained, TriesStopped) as error:
             control.notice(f"{error} The foreign keys stay, and the copy takes longer.")
-    return Crew(run, _Backfill(alias, settings, control, direction)).work(workers)
+    return WorkerPool(run, _Backfill(alias, settings, control, direction)).work(workers)
 
 
 def backfill_inline(alias: str, say: Callable[[str], None]) -> None:

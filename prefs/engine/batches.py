@@ -20,7 +20,7 @@ from django.db import DatabaseError, connections, transaction
 from prefs.clock import Clock
 from prefs.conf import Settings
 from prefs.ddl import LOCK_NOT_AVAILABLE, Tries, sqlstate
-from prefs.engine.leases import Holding, Tally
+from prefs.engine.leases import HeldRange, Tally
 from prefs.engine.pace import Pace
 from prefs.engine.sight import rows_of_everybody
 from prefs.errors import PrefsError, Refused
@@ -120,7 +120,7 @@ def transaction_of_a_batch(alias: str) -> Iterator[Any]:
         yield cursor
 
 
-class Walk:
+class BatchRunner:
     """One worker's way through what it holds."""
 
     def __init__(
@@ -134,7 +134,7 @@ class Walk:
         self.target = control.target
         self.pace = Pace(control.batch_size, self.target)
 
-    def through(self, holding: Holding, batch: Batch) -> bool:
+    def through(self, holding: HeldRange, batch: Batch) -> bool:
         """Take `batch` over all users that `holding` has left; False where it was stopped.
 
         A chunk that meets a lock or a time limit is halved and tried again; background work
@@ -165,7 +165,7 @@ class Walk:
             self._keep_rate(holding, users, began)
         return False
 
-    def _held_back(self, holding: Holding) -> bool:
+    def _held_back(self, holding: HeldRange) -> bool:
         why = "paused by an operator" if holding.orders.paused else self.control.throttle()
         if why:
             holding.renew()
@@ -173,20 +173,20 @@ class Walk:
             self.control.clock.sleep(_HELD_BACK)
         return bool(why)
 
-    def _size(self, holding: Holding) -> int:
+    def _size(self, holding: HeldRange) -> int:
         """No more users in a batch than its share of the rate allows in a second."""
         ordered = holding.orders.target_ms
         self.pace.target = self.target if ordered is None else ordered / 1000
         rate = self._rate(holding)
         return self.pace.size if rate is None else max(1, min(self.pace.size, int(rate)))
 
-    def _rate(self, holding: Holding) -> float | None:
+    def _rate(self, holding: HeldRange) -> float | None:
         """Users a second for this worker; an order of 0 lifts the limit."""
         ordered = holding.orders.max_rate
         rate = self.control.max_rate if ordered is None else ordered
         return rate / holding.orders.workers if rate else None
 
-    def _batch(self, holding: Holding, batch: Batch, size: int) -> int:
+    def _batch(self, holding: HeldRange, batch: Batch, size: int) -> int:
         """One chunk in one transaction: rows, counters, cursor and lease. Returns its users."""
         after, last = to_key(holding.row.cursor), to_key(holding.row.upto)
         with transaction_of_a_batch(self.alias) as cursor:
@@ -199,7 +199,7 @@ class Walk:
         holding.advanced(orders, upto)
         return int(users)
 
-    def _missed(self, holding: Holding, size: int, error: DatabaseError) -> None:
+    def _missed(self, holding: HeldRange, size: int, error: DatabaseError) -> None:
         """Take half as many, or say what no smaller batch will cure."""
         state = sqlstate(error)
         if blob_was_gone(error):
@@ -220,7 +220,7 @@ class Walk:
         holding.retries += 1
         self._tell(holding, f"{_cause(state)}, batch {self.pace.size}")
 
-    def _give_up_when_stuck(self, holding: Holding, since: float | None, state: str) -> None:
+    def _give_up_when_stuck(self, holding: HeldRange, since: float | None, state: str) -> None:
         """Lose patience with one user; while there are fewer to take, that is tried first."""
         seconds = 0.0 if since is None else self.control.clock.now() - since
         if seconds <= self.settings.lock_patience.total_seconds():
@@ -238,7 +238,7 @@ class Walk:
             " again, and it resumes."
         )
 
-    def _tell(self, holding: Holding, note: str, *, held_back: bool = False) -> None:
+    def _tell(self, holding: HeldRange, note: str, *, held_back: bool = False) -> None:
         progress = Progress(
             phase=self.phase,
             users=holding.orders.users,
@@ -251,7 +251,7 @@ class Walk:
         )
         self.control.progress(progress)
 
-    def _keep_rate(self, holding: Holding, users: int, began: float) -> None:
+    def _keep_rate(self, holding: HeldRange, users: int, began: float) -> None:
         """Wait until these users fit the rate, as it is ordered meanwhile."""
         control = self.control
         while (rate := self._rate(holding)) is not None:

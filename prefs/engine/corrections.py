@@ -20,7 +20,7 @@ from prefs.engine.leases import Tally
 from prefs.engine.quarantine import DOCUMENT, EXPECTED, NotJson, Selection, query, shown
 from prefs.engine.ranges import ANEW, join
 from prefs.engine.tasks import Task
-from prefs.engine.workers import Crew
+from prefs.engine.workers import WorkerPool
 from prefs.errors import Mistake
 from prefs.managers import lock_users
 from prefs.models import AuditEntry, Run
@@ -115,7 +115,7 @@ def correct(
     run = join(Run.Kind.CORRECTION, Run.Phase.CORRECT, alias, since=ANEW)
     # A process that is killed leaves this entry, and the exact counts in its run.
     _record(alias, correction, run=run.pk)
-    run = Crew(run, task).work(1)
+    run = WorkerPool(run, task).work(1)
     done = Corrected(run=run, users=run.repaired, skipped=run.differing - run.repaired)
     _record(alias, correction, run=run.pk, users=done.users, skipped=done.skipped)
     return done

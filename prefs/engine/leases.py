@@ -56,7 +56,7 @@ class Orders:
     differing: int = 0
 
 
-class Holding:
+class HeldRange:
     """A range in this process's hand: where it is, and the orders it was given last."""
 
     def __init__(self, row: Range, alias: str, settings: Settings) -> None:

@@ -32,7 +32,7 @@ from prefs.engine.states import (
     went_forward,
 )
 from prefs.engine.tasks import Task
-from prefs.engine.workers import Crew
+from prefs.engine.workers import WorkerPool
 from prefs.models import Run, Transition
 
 REFUSALS = (GateRefused, NoSuchOverride, OutOfOrder, flips.StateMoved, flips.OpenTransition)
@@ -166,7 +166,7 @@ def _fill(alias: str, settings: Settings, control: Control) -> Run:
     """
     last = last_transition(alias)
     run = join(Run.Kind.REVERSE, Run.Phase.COPY, alias, since=last.taken_at if last else None)
-    return Crew(run, _Fill(alias, settings, control)).work(1)
+    return WorkerPool(run, _Fill(alias, settings, control)).work(1)
 
 
 class _Fill(Task):

@@ -20,7 +20,7 @@ from prefs.engine.repair import Direction, count_users, differing, make_equal, o
 from prefs.engine.sight import rows_of_everybody
 from prefs.engine.states import State, current_state
 from prefs.engine.tasks import Task
-from prefs.engine.workers import Crew
+from prefs.engine.workers import WorkerPool
 from prefs.models import Run
 from prefs.sql import copying
 
@@ -59,7 +59,7 @@ def verify(
         what = "Joins" if held(run, alias) else "Resumes"
         control.notice(f"{what} {run}, after {run.so_far('users')} users.")
     task = _Repair if repair else _Comparison
-    run = Crew(run, task(alias, settings, control, direction, report)).work(workers)
+    run = WorkerPool(run, task(alias, settings, control, direction, report)).work(workers)
     if repair:
         _record_repair(alias, direction, run=run.pk, users=run.users, repaired=run.repaired)
     return run

@@ -14,8 +14,8 @@ from functools import partial
 from django.db import Error, connections
 
 from prefs.engine import ranges
-from prefs.engine.batches import Progress, Walk
-from prefs.engine.leases import Holding, LeaseLost, holder
+from prefs.engine.batches import BatchRunner, Progress
+from prefs.engine.leases import HeldRange, LeaseLost, holder
 from prefs.engine.tasks import Task
 from prefs.models import Range, Run
 
@@ -25,7 +25,7 @@ _LOOK_AGAIN = 0.1
 _PATIENT = 2
 
 
-class Crew:
+class WorkerPool:
     """The workers of one process on one run."""
 
     def __init__(self, run: Run, task: Task) -> None:
@@ -81,11 +81,11 @@ class Crew:
 
     def _work(self, number: int) -> None:
         worker, task = f"{holder()}, worker {number}", self.task
-        walk = Walk(self.alias, task.settings, self.control, self.run.phase, task.total)
+        runner = BatchRunner(self.alias, task.settings, self.control, self.run.phase, task.total)
         while not self.control.stopped():
             taken = ranges.claim(self.run, worker, task)
             if taken is not None:
-                self._through(taken, walk)
+                self._through(taken, runner)
             elif self._is_over():
                 return
             else:
@@ -98,15 +98,15 @@ class Crew:
             return False
         return ranges.is_over(self.run, phase, self.task)
 
-    def _through(self, taken: Range, walk: Walk) -> None:
+    def _through(self, taken: Range, runner: BatchRunner) -> None:
         """Work through a range, or leave it as far as it is."""
         whole, phase = False, taken.run.phase
         try:
-            holding = Holding(taken, self.alias, self.task.settings)
+            holding = HeldRange(taken, self.alias, self.task.settings)
             holding.renew()
-            walk.phase = phase
-            walk.target = self.control.target * (_PATIENT if phase in self.task.unlocked else 1)
-            whole = walk.through(holding, partial(self.task.batch, phase))
+            runner.phase = phase
+            runner.target = self.control.target * (_PATIENT if phase in self.task.unlocked else 1)
+            whole = runner.through(holding, partial(self.task.batch, phase))
             if whole:
                 ranges.fold(taken, self.alias)
         except LeaseLost as lost:

@@ -10,7 +10,7 @@ import pytest
 
 from prefs.engine import ranges
 from prefs.engine.backfill import backfill
-from prefs.engine.batches import Control, Progress, Walk
+from prefs.engine.batches import BatchRunner, Control, Progress
 from prefs.engine.orders import order
 from prefs.engine.pace import Pace
 from prefs.engine.repair import Direction
@@ -161,13 +161,13 @@ def test_only_batches_that_lock_nobody_take_twice_as_long(
     site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many_users(10)
-    ours, targets = Walk.through, list[tuple[str, float]]()
+    ours, targets = BatchRunner.through, list[tuple[str, float]]()
 
-    def through(walk: Walk, *what: Any) -> bool:
-        targets.append((walk.phase, walk.target))
-        return ours(walk, *what)
+    def through(runner: BatchRunner, *what: Any) -> bool:
+        targets.append((runner.phase, runner.target))
+        return ours(runner, *what)
 
-    monkeypatch.setattr(Walk, "through", through)
+    monkeypatch.setattr(BatchRunner, "through", through)
     take(State.DUAL_WRITE)
     run_once()
     verify_all()

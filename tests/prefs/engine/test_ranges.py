@@ -13,8 +13,8 @@ from django.db import ProgrammingError, connection
 
 from prefs.engine import ranges
 from prefs.engine.backfill import backfill
-from prefs.engine.batches import ColumnGone, Control, Progress, UserRefused, Walk
-from prefs.engine.leases import Holding, LeaseLost, RunHeld, Tally
+from prefs.engine.batches import BatchRunner, ColumnGone, Control, Progress, UserRefused
+from prefs.engine.leases import HeldRange, LeaseLost, RunHeld, Tally
 from prefs.engine.repair import Direction
 from prefs.engine.states import State
 from prefs.engine.tasks import Task
@@ -212,7 +212,7 @@ def test_a_batch_under_an_old_token_is_undone_whole(site: str) -> None:
         return Tally(copied=1)
 
     with pytest.raises(LeaseLost, match="what it had not committed is undone"):
-        Walk(ALIAS, SOON, Control(), "copy", 9).through(Holding(old, ALIAS, SOON), batch)
+        BatchRunner(ALIAS, SOON, Control(), "copy", 9).through(HeldRange(old, ALIAS, SOON), batch)
     assert value("SELECT count(*) FROM accounts_user WHERE preferences = '\"from the grave\"'") == 0
 
 
@@ -222,24 +222,24 @@ def test_a_batch_that_met_no_column_says_so_also_where_it_is_back_by_now(
 ) -> None:
     many_users(9)
     steps.go(state)
-    holding = Holding(claimed(begun()), ALIAS, SOON)
+    holding = HeldRange(claimed(begun()), ALIAS, SOON)
 
     def batch(cursor: Any, after: Any, upto: Any) -> Any:
         cursor.execute("SELECT u.preferences FROM (SELECT 1) u")
 
     with pytest.raises(ColumnGone):
-        Walk(ALIAS, SOON, Control(), "copy", 9).through(holding, batch)
+        BatchRunner(ALIAS, SOON, Control(), "copy", 9).through(holding, batch)
 
 
 def test_a_column_that_is_missing_otherwise_is_an_error(site: str) -> None:
     many_users(9)
-    holding = Holding(claimed(begun()), ALIAS, SOON)
+    holding = HeldRange(claimed(begun()), ALIAS, SOON)
 
     def batch(cursor: Any, after: Any, upto: Any) -> Any:
         cursor.execute("SELECT u.user_preferences FROM (SELECT 1) u")
 
     with pytest.raises(ProgrammingError, match="user_preferences does not exist"):
-        Walk(ALIAS, SOON, Control(), "copy", 9).through(holding, batch)
+        BatchRunner(ALIAS, SOON, Control(), "copy", 9).through(holding, batch)
 
 
 def test_a_range_cannot_be_counted_twice(site: str) -> None:

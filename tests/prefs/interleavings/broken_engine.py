@@ -14,8 +14,8 @@ from django.db import connections, transaction
 
 from prefs import managers
 from prefs.engine import conditions, flips, repair, sight
-from prefs.engine.batches import Batch, Walk, to_key
-from prefs.engine.leases import Holding, Tally
+from prefs.engine.batches import Batch, BatchRunner, to_key
+from prefs.engine.leases import HeldRange, Tally
 from prefs.engine.repair import Direction
 from prefs.routing import Route
 from prefs.sql import catalog, copying, row_security
@@ -176,19 +176,19 @@ def a_run_under_row_security() -> Iterator[None]:
 def a_cursor_committed_apart_from_its_rows() -> Iterator[None]:
     """A batch commits where it is, and then its rows."""
 
-    def one_batch(walk: Walk, holding: Holding, batch: Batch, size: int) -> int:
+    def one_batch(runner: BatchRunner, holding: HeldRange, batch: Batch, size: int) -> int:
         after, last = to_key(holding.row.cursor), to_key(holding.row.upto)
-        with connections[walk.alias].cursor() as cursor:
+        with connections[runner.alias].cursor() as cursor:
             cursor.execute(copying.chunk_end(), {"after": after, "last": last, "size": size})
             upto, users = cursor.fetchone()
             if users:
                 tally = Tally(copied=users)
-                with transaction.atomic(using=walk.alias):
+                with transaction.atomic(using=runner.alias):
                     orders = holding.advance(cursor, upto, users, tally)
                 holding.advanced(orders, upto)
-                with transaction.atomic(using=walk.alias):
+                with transaction.atomic(using=runner.alias):
                     batch(cursor, after, upto)
         return int(users)
 
-    with replaced("_batch", one_batch, Walk):
+    with replaced("_batch", one_batch, BatchRunner):
         yield
