@@ -61,8 +61,7 @@ class Plan:
             lines.append("no catch-up: dual-write is off, and writes go on behind the copy")
         if found := self.resumes or self.abandons:
             lines += self._found(found)
-        lines += self.prediction.lines()
-        return lines
+        return [*lines, str(self.prediction)]
 
     def _found(self, run: Run) -> list[str]:
         what = "abandons" if self.abandons else "joins" if self.at_work else "resumes"

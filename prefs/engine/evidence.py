@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connections
+from django.db.models import Q
 
 from prefs.conf import Settings
 from prefs.engine.states import State, last_transition, recorded_state
@@ -73,27 +74,28 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """The last complete verification, if any, and what it is worth. `why` is of a stale or void."""
+    """The last complete verification, if any, and what it is worth.
+
+    `why` is of one that is stale or void; `voided_by` of one that a transition made void.
+    """
 
     kind: Kind
     run: Run | None = None
     why: str = ""
-    void_since: datetime | None = None
-    voided_by: str = ""
+    voided_by: Transition | None = None
 
     @property
     def differing(self) -> int | None:
         """How many users it found to differ; None where it says nothing about them now."""
-        counts = self.run is not None and self.kind is not Kind.VOID
-        return self.run.differing if counts and self.run else None
+        return self.run.differing if self.run and self.kind is not Kind.VOID else None
 
     def __str__(self) -> str:
         run = self.run
         if run is None:
             return "unknown: no verification of all users is on record"
         found = f"{run.differing} among {run.users} users ({run}, {moment(run.finished_at)})"
-        if self.void_since is not None:
-            since = f"void since {moment(self.void_since)}, by the transition {self.voided_by}"
+        if by := self.voided_by:
+            since = f"void since {moment(by.taken_at)}, by the transition {by}"
             return f"unknown: {since}; before it {found}"
         if self.kind is Kind.VOID:
             return f"unknown: void, {self.why}; before it {found}"
@@ -101,11 +103,13 @@ class Standing:
 
     def figures(self) -> dict[str, Any]:
         """It as JSON."""
+        by = self.voided_by
+        since, words = (by.taken_at.isoformat(), str(by)) if by else (None, None)
         return {
             "kind": self.kind,
             "why": self.why or None,
-            "void_since": self.void_since and self.void_since.isoformat(),
-            "voided_by": self.voided_by or None,
+            "void_since": since,
+            "voided_by": words,
         }
 
 
@@ -114,10 +118,11 @@ def standing(alias: str, state: State, settings: Settings) -> Standing:
     run = last_verification(alias)
     if run is None:
         return Standing(kind=Kind.NOT_VERIFIED)
-    if voided := _first_since(run, alias):
-        taken, by = voided.taken_at, str(voided)
+    # The first transition that had not reached everyone before it began.
+    late = Q(settled_at=None) | Q(settled_at__gte=run.started_at)
+    if by := Transition.objects.using(alias).filter(late).order_by("id").first():
         why = f"the transition {by} was taken"
-        return Standing(kind=Kind.VOID, run=run, why=why, void_since=taken, voided_by=by)
+        return Standing(kind=Kind.VOID, run=run, why=why, voided_by=by)
     if recorded_state(alias) is not state:
         why = "a switch or the column was changed past the guards"
         return Standing(kind=Kind.VOID, run=run, why=why)
@@ -129,14 +134,6 @@ def standing(alias: str, state: State, settings: Settings) -> Standing:
     elif age > ttl:
         why = f"it counts for {ttl} (PREFS_VERIFICATION_TTL)"
     return Standing(kind=Kind.STALE if why else Kind.VERIFIED, run=run, why=why)
-
-
-def _first_since(run: Run, alias: str) -> Transition | None:
-    """The first transition that had not reached everyone before `run` began."""
-    for taken in Transition.objects.using(alias).order_by("id"):
-        if taken.settled_at is None or taken.settled_at >= run.started_at:
-            return taken
-    return None
 
 
 def moment(when: datetime | None) -> str:

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from django.db import connections
-
 from prefs.conf import Settings
 from prefs.engine.look import Look, look
 from prefs.engine.states import Gate
@@ -54,13 +52,3 @@ class Inquiry:
     def look(self) -> Look:
         """What is installed, and how the site is set up: one look for all gates that ask."""
         return look(self.alias)
-
-    def aliases(self) -> list[str]:
-        """Django's aliases for this database, which may go to it by a proxy; no replicas."""
-        name = connections[self.alias].settings_dict["NAME"]
-        return [
-            alias
-            for alias in connections
-            if connections[alias].settings_dict["NAME"] == name
-            and alias not in self.settings.replicas
-        ]

@@ -42,12 +42,9 @@ class Prediction:
     table_bytes: int
     wal_bytes: int
 
-    def lines(self) -> list[str]:
-        """It in sentences."""
-        return [
-            f"writes about {self.rows:,} users: {megabytes(self.table_bytes)} of tables and"
-            f" indexes, {megabytes(self.wal_bytes)} of WAL"
-        ]
+    def __str__(self) -> str:
+        tables, wal = megabytes(self.table_bytes), megabytes(self.wal_bytes)
+        return f"writes about {self.rows:,} users: {tables} of tables and indexes, {wal} of WAL"
 
 
 def predict(alias: str, direction: Direction) -> Prediction:

@@ -15,10 +15,15 @@ from prefs.sql import catalog
 
 def read_committed(inquiry: Inquiry) -> Finding:
     """No default gives a session another isolation level."""
+    # By all of Django's aliases for this database, which may go to it by a proxy; no replicas.
+    name = connections[inquiry.alias].settings_dict["NAME"]
+    settings = {alias: connections[alias].settings_dict for alias in connections}
     wrong = [
         f"Django's OPTIONS of {alias!r} set an isolation level"
-        for alias in inquiry.aliases()
-        if _sets_isolation(connections[alias].settings_dict.get("OPTIONS", {}))
+        for alias, its in settings.items()
+        if its["NAME"] == name
+        and alias not in inquiry.settings.replicas
+        and _sets_isolation(its.get("OPTIONS", {}))
     ]
     for place, name, value in inquiry.look.set_to(ISOLATION):
         if value.lower() != "read committed":
