@@ -87,12 +87,7 @@ def must_fit(alias: str, leaf: str, new: str) -> None:
         raise Unfit(each, new, EXPECTED[each])
 
 
-def correct(
-    alias: str,
-    correction: Correction,
-    settings: Settings,
-    control: Control,
-) -> Corrected:
+def correct(alias: str, correction: Correction, settings: Settings, control: Control) -> Corrected:
     """Correct everybody whom the correction selects, or until `control.stopped`.
 
     Begun again it goes on, since who was corrected is no longer selected. Takes row locks as

@@ -35,10 +35,7 @@ def last_settled(alias: str) -> datetime | None:
 
 def last_mirror_on(alias: str) -> datetime | None:
     """When the mirror was last switched on and drained."""
-    pairs = (
-        (State.EXPANDED, State.DUAL_WRITE),
-        (State.MIRROR_OFF, State.READ_CUTOVER),
-    )
+    pairs = ((State.EXPANDED, State.DUAL_WRITE), (State.MIRROR_OFF, State.READ_CUTOVER))
     taken = [last_transition(alias, from_state=a, to_state=b) for a, b in pairs]
     latest = max((t for t in taken if t), key=lambda t: t.pk, default=None)
     return latest.settled_at if latest else None

@@ -76,12 +76,7 @@ def plan(
 
 
 def take_transition(
-    alias: str,
-    target: State | None,
-    settings: Settings,
-    control: Control,
-    *,
-    forward: bool,
+    alias: str, target: State | None, settings: Settings, control: Control, *, forward: bool
 ) -> Transition | None:
     """Take the transition to `target` (or the next one) and wait until it has settled.
 

@@ -84,10 +84,7 @@ def _planned(plan: transitions.Plan) -> Outcome:
 
 
 def _taken(
-    taken: Transition | None,
-    target: State | None,
-    waiting: list[Blocker],
-    interrupted: int,
+    taken: Transition | None, target: State | None, waiting: list[Blocker], interrupted: int
 ) -> Outcome:
     if taken is None:
         return {"state": target}, [f"Nothing to do: the state is {target} already."], 0
