@@ -21,7 +21,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connect
 from prefs import conf
 from prefs.codec import unstorable
 from prefs.ddl import LOCK_NOT_AVAILABLE, TriesStopped, sqlstate
-from prefs.engine.audit import Signature, acting_as
+from prefs.engine.audit import acting_as, signature_here
 from prefs.engine.batches import Control
 from prefs.engine.gates import GateRefused
 from prefs.engine.throttle import Watch
@@ -98,9 +98,9 @@ class PrefsCommand(BaseCommand, abc.ABC):
         self.stop = Stop()
         try:
             _refuse_other_encodings(options)
-            overrides = frozenset(options.get("override") or ())
-            reason = options.get("reason") or ""
-            with acting_as(Signature(reason=reason, overrides=overrides)):
+            reason, overrides = options.get("reason") or "", options.get("override") or ()
+            signature = replace(signature_here(), reason=reason, overrides=frozenset(overrides))
+            with acting_as(signature):
                 result, lines, status = self.run(options)
         except PrefsError as error:
             self._fail(str(error), error.exit_status, error)
