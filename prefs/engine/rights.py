@@ -53,7 +53,8 @@ class _Rights:
 
     def flaws(self) -> list[Flaw]:
         """All of it, each with statements as they can be run."""
-        found = [*self._lacking(), *self._too_much(), *self._definers(), *self._policies()]
+        kinds = (self._unknown, self._lacking, self._too_much, self._definers, self._policies)
+        found = [flaw for kind in kinds for flaw in kind()]
         return [
             replace(flaw, statements=tuple(map(self.found.placed, flaw.statements)))
             for flaw in found
@@ -77,56 +78,44 @@ class _Rights:
         pairs = dropped.figures["column"].get("privileges", []) if dropped else []
         return {"grantees": [pair[0] for pair in pairs], "privileges": [pair[1] for pair in pairs]}
 
+    def _unknown(self) -> Iterable[Flaw]:
+        """What keeps the application's roles from being known."""
+        for name in self.named:
+            if name not in self.roles:
+                what = f"the role {name!r} that PREFS_APPLICATION_ROLES names does not exist"
+                yield _flaw(what, by_hand="Create the role, or correct the setting")
+        if not self.named and PUBLIC in self.holders:
+            what = f"everybody (PUBLIC) may update the column {BLOB_COLUMN}"
+            yield _flaw(what, by_hand=_BY_SETTING)
+
     def _lacking(self) -> Iterable[Flaw]:
-        names, flaws = self._chosen()
-        yield from flaws
-        roles = [self.roles[name] for name in names]
-        lacks = self._lacks([role for role in roles if role.reads or role.writes])
-        for name in names:
-            lacking = lacks.get(name, [])
-            if statements := tuple(each for each in lacking if each is not None):
-                yield _flaw(f"the role {name} lacks what it has on the column", statements)
+        """What the application's roles lack, those that are known."""
+        roles = [self.roles[name] for name in self.named or self.holders if name in self.roles]
+        for name, lacking in self._lacks([role for role in roles if role.reads or role.writes]):
+            if statements := [each for each in lacking if each is not None]:
+                yield _flaw(f"the role {name} lacks what it has on the column", *statements)
             if None in lacking:
                 what = f"the role {name} could lock no user once the column is dropped"
-                yield Flaw(part=Part.RIGHT, what=what, by_hand=_BY_ANOTHER_COLUMN)
+                yield _flaw(what, by_hand=_BY_ANOTHER_COLUMN)
 
-    def _lacks(self, roles: list[_Role]) -> dict[str, list[str | None]]:
+    def _lacks(self, roles: list[_Role]) -> Iterable[tuple[str, list[str | None]]]:
         """By role, the statements that it needs; None where it could lock no user."""
-        lacks: dict[str, list[str | None]] = {}
-        if roles:
-            given = {
-                "roles": [role.name for role in roles],
-                "reads": [role.reads for role in roles],
-                "writes": [role.writes for role in roles],
-                "functions": [self.found.placed(each.signature) for each in registry.called()],
-            }
-            for name, statement in self._rows(sql.lacking(), **given):
-                lacks.setdefault(name, []).append(statement)
-        return lacks
-
-    def _chosen(self) -> tuple[list[str], list[Flaw]]:
-        """The application's roles, and what keeps them from being known."""
-        if self.named:
-            return [name for name in self.named if name in self.roles], [
-                Flaw(
-                    part=Part.RIGHT,
-                    what=f"the role {name!r} that PREFS_APPLICATION_ROLES names does not exist",
-                    by_hand="Create the role, or correct the setting",
-                )
-                for name in self.named
-                if name not in self.roles
-            ]
-        if PUBLIC not in self.holders:
-            return self.holders, []
-        what = f"everybody (PUBLIC) may update the column {BLOB_COLUMN}"
-        flaw = Flaw(part=Part.RIGHT, what=what, by_hand=_BY_SETTING)
-        return [name for name in self.holders if name != PUBLIC], [flaw]
+        given = {
+            "roles": [role.name for role in roles],
+            "reads": [role.reads for role in roles],
+            "writes": [role.writes for role in roles],
+            "functions": [self.found.placed(each.signature) for each in registry.called()],
+        }
+        lacks: dict[str, list[str | None]] = {role.name: [] for role in roles}
+        for name, statement in self._rows(sql.lacking(), **given) if roles else ():
+            lacks[name].append(statement)
+        return lacks.items()
 
     def _too_much(self) -> Iterable[Flaw]:
         for table, name, privilege in self.granted:
             if privilege not in _allowed(table, self.roles.get(name)):
                 what = f"{name} may {privilege} on {table}, and may not on the column"
-                yield _flaw(what, (sql.revoke(table, name, privilege),))
+                yield _flaw(what, sql.revoke(table, name, privilege))
 
     def _definers(self) -> Iterable[Flaw]:
         signatures = [self.found.placed(function.signature) for function in registry.fired()]
@@ -135,7 +124,7 @@ class _Rights:
             lacks.setdefault(role, []).append(statement)
         for role, statements in lacks.items():
             what = f"{role}, as whom trigger functions run, may not do what they do"
-            yield _flaw(what, tuple(statements))
+            yield _flaw(what, *statements)
 
     def _policies(self) -> Iterable[Flaw]:
         wanted = self.found.secured[""]
@@ -153,17 +142,17 @@ class _Rights:
                 off = row_security.switch_row_security(table, on=False, forced=False)
                 drops = [follows[name].drop for name in sorted(ours)]
                 what = f"{table} follows a row security that users no longer have"
-                yield _flaw(what, (off, *drops))
+                yield _flaw(what, off, *drops)
             return
         wrong = [p for p in follows.values() if not self._same(p, found.get(p.name))]
         if wrong or (has.on, has.forced) != (wanted.on, wanted.forced):
             makes = [statement for policy in wrong for statement in (policy.drop, policy.create)]
             on = row_security.switch_row_security(table, on=True, forced=wanted.forced)
-            yield _flaw(f"{table} does not follow the row security of users", (*makes, on))
+            yield _flaw(f"{table} does not follow the row security of users", *makes, on)
         for name in found.keys() - follows.keys():
             if found[name][0]:
                 what = f"the policy {name} of {table} lets through more than users do"
-                yield Flaw(part=Part.RIGHT, what=what, by_hand="Drop it, or make it RESTRICTIVE")
+                yield _flaw(what, by_hand="Drop it, or make it RESTRICTIVE")
 
     def _same(self, policy: Policy, found: tuple[Any, ...] | None) -> bool:
         command, using, check = policy.printed()
@@ -177,8 +166,8 @@ class _Rights:
         return catalogs.rows(self.found.alias, statement, **parameters)
 
 
-def _flaw(what: str, statements: tuple[str, ...]) -> Flaw:
-    return Flaw(part=Part.RIGHT, what=what, statements=statements)
+def _flaw(what: str, *statements: str, by_hand: str = "") -> Flaw:
+    return Flaw(part=Part.RIGHT, what=what, statements=statements, by_hand=by_hand)
 
 
 def _allowed(table: str, role: _Role | None) -> set[str]:
