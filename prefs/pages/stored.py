@@ -56,6 +56,11 @@ class Stored:
         """What is stored of a leaf."""
         return self.parts.get(leaf.dotted)
 
+    def odd(self, leaf: Leaf) -> Part | None:
+        """The same where it does not fit."""
+        part = self.leaf(leaf)
+        return part if part is not None and not part.fits else None
+
     def instead_of(self, node: Node) -> Part | None:
         """What is stored where an object of leaves is expected, and would be lost with the first.
 

@@ -24,7 +24,8 @@ from prefs.codec import InvalidDocument, UnprintableDocument
 from prefs.managers import UnsupportedIsolation, lock_users
 from prefs.models import UserPreferences
 from prefs.owners import key_of, no_such_user
-from prefs.pages.forms import PreferencesForm, title
+from prefs.pages.forms import PreferencesForm
+from prefs.pages.layout import groups_of, problems, title
 from prefs.pages.stored import Stored
 from prefs.routing import MissingSwitch
 
@@ -97,6 +98,6 @@ def _save(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, form: PreferencesForm, status: int = 200) -> HttpResponse:
-    problems = list(form.problems()) if form.is_bound else []
-    context = {"form": form, "groups": form.groups(), "problems": problems}
+    groups = groups_of(form)
+    context = {"groups": groups, "problems": list(problems(form, groups))}
     return render(request, "prefs/preferences.html", context, status=status)
