@@ -30,6 +30,8 @@ def project(tmp_path: Path, pg_bin: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     with pytest.MonkeyPatch.context() as outer:
         outer.delenv(VARIABLE, raising=False)
         yield tmp_path
+        # Without it the package's programs would be copied, only to remove a server with them.
+        outer.setenv("PREFS_PG_BIN", pg_bin)
         server.leave(tmp_path)
         server.remove(tmp_path)
     assert not (tmp_path / ".postgres").exists()

@@ -8,7 +8,6 @@ names the slowest at its end.
 
 from __future__ import annotations
 
-import dis
 import inspect
 import multiprocessing
 import subprocess
@@ -94,24 +93,25 @@ def starts_processes(*functions: Callable[..., Any]) -> bool:
 
 
 @cache
-def _names(function: types.FunctionType) -> tuple[Any, ...]:
-    return tuple(_named(function.__code__, function.__globals__))
+def _names(function: types.FunctionType) -> frozenset[Any]:
+    return frozenset(_named(function.__code__, function.__globals__))
 
 
 def _named(code: types.CodeType, names: dict[str, Any]) -> Iterator[Any]:
-    """The functions and classes that code names, of its module or as a module's attributes."""
-    module: types.ModuleType | None = None
-    for step in dis.get_instructions(code):
-        found = None
-        if step.opname == "LOAD_GLOBAL":
-            found = names.get(step.argval)
-        elif module is not None and step.opname in {"LOAD_ATTR", "LOAD_METHOD"}:
-            found = getattr(module, step.argval, None)
-        elif isinstance(step.argval, types.CodeType):
-            yield from _named(step.argval, names)
-        module = found if isinstance(found, types.ModuleType) else None
-        if isinstance(found, type | types.FunctionType | types.MethodType):
-            yield found
+    """The functions and classes that code names, of its module or as a module's attributes.
+
+    An attribute of anything else counts too if a module that the code names has one of the name.
+    """
+    for name in code.co_names:
+        found = names.get(name)
+        module = isinstance(found, types.ModuleType)
+        candidates = (getattr(found, each, None) for each in code.co_names) if module else (found,)
+        for each in candidates:
+            if isinstance(each, type | types.FunctionType | types.MethodType):
+                yield each
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from _named(inner, names)
 
 
 def _refuse(process: subprocess.Popen[Any], *arguments: Any, **options: Any) -> None:
