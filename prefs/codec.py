@@ -26,14 +26,25 @@ class InvalidDocument(PrefsError, ValueError):
     """New input that was refused; nothing was written.
 
     `errors` has a message for every offending leaf, under its dotted name ("" stands for
-    the whole document).
+    the whole document), and `expected` what was expected of each that its domain refused.
     """
 
-    def __init__(self, user_id: object, errors: Mapping[str, str]) -> None:
+    def __init__(
+        self, user_id: object, errors: Mapping[str, str], expected: Mapping[str, str] | None = None
+    ) -> None:
         self.user_id = user_id
         self.errors = dict(errors)
+        self.expected = dict(expected or {})
         listed = "; ".join(f"{name or 'document'}: {text}" for name, text in self.errors.items())
         super().__init__(f"The preferences of user {user_id} were not changed. {listed}.")
+
+
+class DocumentTooLong(InvalidDocument):
+    """A document whose text would be longer than PREFS_MAX_DOCUMENT_BYTES, or than any can be."""
+
+    def __init__(self, user_id: object, size: int | None, most: int) -> None:
+        found = f"its text has {size} bytes" if size is not None else "its text cannot be built"
+        super().__init__(user_id, {"": f"{found}; expected at most {most}"})
 
 
 class UndecodableDocument(ValueError):
@@ -162,9 +173,10 @@ def refusals(user_id: object, refused: str) -> InvalidDocument:
 
     The value is its JSON text in there: it may be one that Python cannot decode.
     """
-    errors = {}
+    errors, expected = {}, {}
     for entry in json.loads(refused):
         shown = entry["value"]
         shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
         errors[entry["leaf"]] = f"{shown} is not {entry['expected']}"
-    return InvalidDocument(user_id, errors)
+        expected[entry["leaf"]] = entry["expected"]
+    return InvalidDocument(user_id, errors, expected)

@@ -93,6 +93,12 @@ class Settings:
     throttle_callable: str = ""
     """Dotted path of a function that takes a database alias and says why to wait, or ''."""
 
+    api_owner: str = ""
+    """Dotted path of a function from a request to the key of the user whom it is from, or None."""
+
+    api_require_if_match: bool = False
+    """Whether the API refuses writes without If-Match."""
+
 
 def current() -> Settings:
     """The settings of this process.
@@ -118,7 +124,9 @@ def _expected(item: Field[Any], value: Any) -> str:
     """What was expected of a setting in the place of `value`, or nothing where it is right."""
     default: Any = item.default
     kind = type(default).__name__
-    if isinstance(value, bool) or not isinstance(value, type(default)):
+    if isinstance(value, bool) is not isinstance(default, bool) or not isinstance(
+        value, type(default)
+    ):
         return f"a {kind}"
     if isinstance(default, tuple):
         if item.name.startswith("throttle_"):
@@ -126,7 +134,7 @@ def _expected(item: Field[Any], value: Any) -> str:
         # An empty name would be that of every session without one.
         named = all(isinstance(each, str) and each for each in value)
         return "" if named else "a tuple of names, none empty"
-    if not isinstance(default, int | timedelta):
+    if isinstance(default, bool) or not isinstance(default, int | timedelta):
         return ""
     least, most = _LIMITS.get(item.name, (None, None))
     least = type(default)(0) if least is None else least

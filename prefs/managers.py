@@ -7,13 +7,13 @@ route is remembered from one transaction to the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from django.db import DataError, OperationalError, connections, models, router, transaction
 
-from prefs import codec, conf, owners
+from prefs import codec, conf, etags, json_text, owners
 from prefs.bulk import Merge, columns
 from prefs.errors import PrefsError
 from prefs.mapping import NOTIFICATION_TABLE, RESIDUE_COLUMN, USER_TABLE, topic
@@ -24,6 +24,7 @@ from prefs.sql import documents as sql
 from prefs.sql.asking import one, rows
 from prefs.sql.changes import change
 from prefs.sql.merges import merge
+from prefs.twins import streaming_twin, twin
 
 # Refused by the JSON parser of PostgreSQL: too deep (54001), or too large (54000).
 _TOO_COMPLEX = ("54000", "54001")
@@ -86,19 +87,47 @@ class UserPreferencesManager(_RowManager[Any]):
         stored = self._write(key, writes.REPLACE, text, codec.unknown_leaves(document))
         return codec.decode(key, stored)
 
+    def replace_text(
+        self, user_id: Any, text: str, if_match: Collection[str] | None = None
+    ) -> str | None:
+        """As `replace`, by JSON text, which is stored as it came; returns that of what is stored.
+
+        With `if_match`, a list of ETags, only if that of the document under the lock is one of
+        them. Raises PreconditionFailed, which names the current one, and InvalidDocument, too, for
+        text that would not be stored as it is (see prefs.json_text).
+        """
+        key = owners.key_of(user_id)
+        unknown = codec.unknown_leaves(json_text.structure(key, text))
+        return self._write(key, writes.REPLACE, text, unknown, if_match)
+
     def merge(self, user_id: Any, patch: Any) -> Any:
         """Apply an RFC 7396 merge patch, at most 100 deep; returns what is stored.
 
         The patch is applied in SQL to the document under the user's row lock, so that
         concurrent merges of different leaves all survive. Locks and errors as `replace`.
         """
-        return codec.decode(user_id, self.merge_text(user_id, patch))
-
-    def merge_text(self, user_id: Any, patch: Any) -> str | None:
-        """As `merge`; returns the JSON text of what is stored, never decoded."""
         key = owners.key_of(user_id)
         text = codec.encode(key, patch, max_depth=codec.MAX_PATCH_DEPTH)
-        return self._write(key, writes.MERGE, text, codec.unknown_leaves(patch))
+        stored = self._write(key, writes.MERGE, text, codec.unknown_leaves(patch))
+        return codec.decode(key, stored)
+
+    def merge_text(
+        self, user_id: Any, text: str, if_match: Collection[str] | None = None
+    ) -> str | None:
+        """As `merge`, by JSON text; returns that of what is stored. `if_match` as `replace_text`.
+
+        Raises as `replace_text` does.
+        """
+        key = owners.key_of(user_id)
+        patch = json_text.structure(key, text, codec.MAX_PATCH_DEPTH)
+        return self._write(key, writes.MERGE, text, codec.unknown_leaves(patch), if_match)
+
+    def printed(self, user_id: Any, text: str) -> str:
+        """A JSON text as PostgreSQL prints what it stores for it. Raises InvalidDocument."""
+        json_text.structure(user_id, text)
+        with self._writing([user_id]) as cursor:
+            cursor.execute(sql.as_printed(), {"input": text})
+            return str(cursor.fetchone()[0])
 
     def change(self, changes: Mapping[Any, Any]) -> dict[Any, str | None]:
         """Apply a change (see prefs.sql.changes) to each of many users; their new texts by id.
@@ -161,6 +190,16 @@ class UserPreferencesManager(_RowManager[Any]):
         """
         return self._read(sql.read(), {"ids": owners.keys(user_ids)})
 
+    adocument = twin(document)
+    adocument_text = twin(document_text)
+    adocuments = twin(documents)
+    areplace = twin(replace)
+    areplace_text = twin(replace_text)
+    amerge = twin(merge)
+    amerge_text = twin(merge_text)
+    achange = twin(change)
+    atexts = twin(texts)
+
     def _read(self, statement: str, parameters: dict[str, Any]) -> dict[Any, str | None]:
         texts: dict[Any, str | None] = {}
         for key, dual_write, read_tables, text in rows(connections[self.db], statement, parameters):
@@ -193,7 +232,14 @@ class UserPreferencesManager(_RowManager[Any]):
                 raise codec.InvalidDocument(whose, {"": message}) from error
             raise
 
-    def _write(self, key: Any, incoming: str, text: str, unknown: list[str]) -> str | None:
+    def _write(
+        self,
+        key: Any,
+        incoming: str,
+        text: str,
+        unknown: list[str],
+        if_match: Collection[str] | None = None,
+    ) -> str | None:
         parameters = {
             "user": key,
             "input": text,
@@ -202,6 +248,8 @@ class UserPreferencesManager(_RowManager[Any]):
         }
         with self._writing([key]) as cursor:
             route = _lock(cursor, key)
+            if if_match is not None and etags.ANY not in if_match:
+                _refuse_others(cursor, route, key, if_match)
             cursor.execute(writes.write(route, incoming), parameters)
             return _accepted(key, cursor.fetchone(), parameters["max_bytes"])
 
@@ -220,9 +268,13 @@ def lock_users(
         return None
     route, found = _route(*users[0][1:]), [user[0] for user in users]
     if rows and route is Route.TABLES:
-        for table in (USER_TABLE, NOTIFICATION_TABLE):
-            cursor.execute(writes.lock_rows(table), {"ids": found})
+        _lock_rows(cursor, found)
     return route, found
+
+
+def _lock_rows(cursor: Any, keys: Sequence[Any]) -> None:
+    for table in (USER_TABLE, NOTIFICATION_TABLE):
+        cursor.execute(writes.lock_rows(table), {"ids": list(keys)})
 
 
 def _refuse_missing(keys: Iterable[Any], found: Iterable[Any]) -> None:
@@ -247,14 +299,29 @@ def _lock(cursor: Any, key: Any) -> Route:
     return _route(*row)
 
 
+def _refuse_others(cursor: Any, route: Route, key: Any, if_match: Collection[str]) -> None:
+    """Raise PreconditionFailed unless the document of the locked user has one of these ETags.
+
+    Where raw SQL may write typed rows without the user's lock, they are locked as well.
+    """
+    if route is Route.TABLES:
+        _lock_rows(cursor, [key])
+    cursor.execute(sql.read_one(), {"id": key})
+    [(_, _, _, text)] = cursor.fetchall()
+    if text == "":
+        raise codec.UnprintableDocument(key)
+    etag = etags.etag_of(text)
+    if not etags.matches(if_match, etag):
+        raise etags.PreconditionFailed(key, etag)
+
+
 def _accepted(user_id: Any, row: Any, max_bytes: int) -> str | None:
     """The stored text of the writing statement's answer, or the error that it amounts to."""
     text, refused, size, written = row
     if refused is not None:
         raise codec.refusals(user_id, refused)
     if not written:
-        found = f"its text has {size} bytes" if size is not None else "its text cannot be built"
-        raise codec.InvalidDocument(user_id, {"": f"{found}; expected at most {max_bytes}"})
+        raise codec.DocumentTooLong(user_id, size, max_bytes)
     return None if text is None else str(text)
 
 
@@ -268,6 +335,8 @@ class NotificationPreferencesManager(_RowManager[Any]):
         is read by the route of that moment. Raises UnknownTopic, which lists the topics.
         """
         return self._pages(sql.audience(topic(channel, name)))
+
+    aaudience = streaming_twin(audience)
 
     def _pages(self, statement: str) -> Iterator[Any]:
         after = None

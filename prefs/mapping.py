@@ -13,7 +13,7 @@ import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -27,6 +27,8 @@ USER_TABLE = "user_preferences"
 NOTIFICATION_TABLE = "notification_preferences"
 
 JsonType = Literal["string", "number", "boolean"]
+# What a domain takes, as a JSON Schema (2020-12).
+Schema = dict[str, Any]
 
 # The kinds of leaves: how JSON, PostgreSQL and Django name what such a leaf holds.
 
@@ -49,6 +51,10 @@ class Choice:
         """How a person sets it."""
         return OneOf({value: words(value) for value in self.values}, expected=self.expected)
 
+    @property
+    def schema(self) -> Schema:
+        return {"type": "string", "enum": list(self.values)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
@@ -65,6 +71,8 @@ class Shape:
     examples: tuple[str, ...]
     known: Callable[[str], bool] | None = None
     suggested: Callable[[], tuple[str, ...]] | None = None
+    format: str = ""
+    """The name of what `known` takes, in a JSON Schema."""
     json_type: JsonType = "string"
     column_type: str = "text"
     field: str = "TextField"
@@ -86,6 +94,17 @@ class Shape:
     def _parsed(self, text: str) -> str | None:
         fits = len(text) <= self.max_length and re.fullmatch(self.pattern, text)
         return text if fits and (self.known is None or self.known(text)) else None
+
+    @property
+    def schema(self) -> Schema:
+        return {
+            "type": "string",
+            "description": self.expected,
+            "pattern": self.pattern,
+            "maxLength": self.max_length,
+            **({"format": self.format} if self.format else {}),
+            "examples": list(self.examples),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +133,10 @@ class WholeNumber:
         value = int(text) if re.fullmatch(r"-?\d{1,19}", text) else None
         return value if value is not None and self.minimum <= value <= self.maximum else None
 
+    @property
+    def schema(self) -> Schema:
+        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
@@ -127,6 +150,10 @@ class Flag:
     def form_field(self) -> OneOf:
         """How a person sets it."""
         return OneOf({True: _("Yes"), False: _("No")}, expected=self.expected)
+
+    @property
+    def schema(self) -> Schema:
+        return {"type": "boolean"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +174,10 @@ class ClockTime:
     def _parsed(self, text: str) -> str | None:
         time = text.zfill(len("HH:MM"))
         return time if re.fullmatch(self.pattern, time) else None
+
+    @property
+    def schema(self) -> Schema:
+        return {"type": "string", "description": self.expected, "pattern": self.pattern}
 
 
 Domain = Choice | Shape | WholeNumber | Flag | ClockTime
@@ -232,6 +263,7 @@ _TIMEZONE = Shape(
     ),
     known=zone_is_known,
     suggested=_zones_in_order,
+    format="iana-time-zone",
 )
 
 LEAVES: tuple[Leaf, ...] = (

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, models, router, transaction
 
+from prefs import codec
 from prefs.bulk import CHUNK, Conflict, Merge, chunks
 from prefs.instances import preferences
 from prefs.mapping import Leaf
@@ -188,7 +189,7 @@ class TypedRow(models.Model):
         leaves = self.leaves_to_save(update_fields)
         patch = patch_of(leaves, vars(self))
         if patch:
-            preferences(alias).merge_text(self.pk, patch)
+            preferences(alias).merge_text(self.pk, codec.encode(self.pk, patch))
         self.is_saved(alias, leaves)
 
     def leaves_to_save(self, update_fields: Iterable[str] | None = None) -> list[Leaf]:

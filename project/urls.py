@@ -1,4 +1,4 @@
-"""The addresses of the site: the settings page, the login, the admin."""
+"""The addresses of the site: the settings page, the login, the admin, the API."""
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
@@ -9,4 +9,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("preferences/", include("prefs.pages.urls")),
     path("accounts/", include("django.contrib.auth.urls")),
     path("admin/", admin.site.urls),
+    path("", include("prefs.api.urls")),
 ]

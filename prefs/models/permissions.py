@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 
 ADVANCE = "prefs.advance_migration"
+VIEW_DOCUMENTS = "prefs.view_documents"
+CHANGE_DOCUMENTS = "prefs.change_documents"
 
 
 class NoRows(models.Manager["Migration"]):

@@ -178,6 +178,11 @@ def read_one() -> str:
     return f"SELECT * FROM {qualified(READ)}(ARRAY[%(id)s::{names().key_type}])"
 
 
+def as_printed() -> str:
+    """The text of the JSON text `input` as it would be read back, one row."""
+    return "SELECT (%(input)s::jsonb)::text"
+
+
 @cache
 def reading() -> str:
     """The statement that `read` stands for."""

@@ -47,7 +47,7 @@ ONE: dict[str, Callable[[Any], Any]] = {
     "document_text": UserPreferences.objects.document_text,
     "replace": lambda key: UserPreferences.objects.replace(key, {}),
     "merge": lambda key: UserPreferences.objects.merge(key, {"theme": "dark"}),
-    "merge_text": lambda key: UserPreferences.objects.merge_text(key, {"x": 1}),
+    "merge_text": lambda key: UserPreferences.objects.merge_text(key, '{"x": 1}'),
 }
 MANY: dict[str, Callable[[list[Any]], dict[Any, Any]]] = {
     "documents": UserPreferences.objects.documents,
