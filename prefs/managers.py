@@ -228,7 +228,9 @@ class UserPreferencesManager(_RowManager[Any]):
             state = getattr(cause, "sqlstate", None) or ""
             if isinstance(error, DataError) or state in _TOO_COMPLEX:
                 whose = keys[0] if len(keys) == 1 else f"one of {len(keys)}"
-                message = f"PostgreSQL cannot store it as jsonb ({cause})"
+                # Without the context: that is the whole statement that it was in.
+                said = getattr(getattr(cause, "diag", None), "message_primary", None) or cause
+                message = f"PostgreSQL cannot store it as jsonb ({said})"
                 raise codec.InvalidDocument(whose, {"": message}) from error
             raise
 

@@ -97,12 +97,12 @@ class Shape:
 
     @property
     def schema(self) -> Schema:
+        shape = {"pattern": self.pattern, "maxLength": self.max_length}
         return {
             "type": "string",
             "description": self.expected,
-            "pattern": self.pattern,
-            "maxLength": self.max_length,
-            **({"format": self.format} if self.format else {}),
+            # A format is the further test; of a string that only has the shape it says too little.
+            **({"format": self.format} if self.format else shape),
             "examples": list(self.examples),
         }
 

@@ -12,15 +12,16 @@ from prefs.api import schemas
 
 @cache
 def schema() -> str:
-    """JSON Schema of a document; that of a patch, and of what is stored, among its `$defs`."""
+    """JSON Schema of a document; `$defs` has that of a patch, and of what is stored, as well."""
     return _text(
         {
             "$schema": schemas.DIALECT,
             "title": "Preferences",
-            **schemas.document(),
+            "$ref": "#/$defs/document",
             "$defs": {
+                "document": schemas.document(),
                 "patch": schemas.patch(),
-                "stored": schemas.stored({"$ref": "#"}),
+                "stored": schemas.stored({"$ref": "#/$defs/document"}),
             },
         }
     )

@@ -17,18 +17,23 @@ _KEY: Schema = {
     "schema": {"type": "string"},
     "example": "me",
 }
+# One entity tag, and a list of them (RFC 9110, section 8.8.3), in what a header can be sent as.
+_TAG = r'(W/)?"[!#-~]*"'
+_TAGS: Schema = {
+    "anyOf": [{"const": "*"}, {"type": "string", "pattern": f"^{_TAG}( *, *{_TAG})*$"}]
+}
 _IF_MATCH: Schema = {
     "name": "If-Match",
     "in": "header",
     "description": "ETags that were read, or `*`: the document has to be one of them.",
-    "schema": {"type": "string"},
+    "schema": _TAGS,
     "example": "*",
 }
 _IF_NONE_MATCH: Schema = {
     "name": "If-None-Match",
     "in": "header",
     "description": "ETags that are known: 304 where the document is one of them.",
-    "schema": {"type": "string"},
+    "schema": _TAGS,
 }
 _ETAG: Schema = {
     "description": "The quoted SHA-256 of the text: strong, and the same in every route.",

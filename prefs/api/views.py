@@ -14,6 +14,7 @@ from prefs.api.endpoints import endpoint
 from prefs.api.preconditions import check_read, if_match_of_write
 from prefs.api.problems import Problem
 from prefs.etags import PreconditionFailed, etag_of, matches
+from prefs.json_text import structure
 from prefs.models import UserPreferences
 
 _SCHEMA = "application/schema+json"
@@ -66,6 +67,7 @@ def _merge(request: HttpRequest, key: str) -> HttpResponse:
     if_match = if_match_of_write(request)
     text = bodies.text_of(request, bodies.PATCH)
     if not bodies.is_object(text):
+        structure(user, text)
         raise Problem(
             HTTPStatus.BAD_REQUEST, "The body is no object; expected a merge patch (RFC 7396)."
         )

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from django.contrib.auth.models import Permission
+from django.middleware.csrf import CSRF_SESSION_KEY
 from django.test import Client
 
 from project.accounts.models import User
@@ -43,16 +44,24 @@ class Asking:
     def put(
         self, body: str | bytes, key: object = "me", content_type: str = JSON, **headers: str
     ) -> Any:
-        return checked(
-            self.client.put(path(key), body, content_type=content_type, headers=named(headers))
-        )
+        return self._send("PUT", body, key, content_type, headers)
 
     def patch(
         self, body: str | bytes, key: object = "me", content_type: str = PATCH, **headers: str
     ) -> Any:
-        return checked(
-            self.client.patch(path(key), body, content_type=content_type, headers=named(headers))
-        )
+        return self._send("PATCH", body, key, content_type, headers)
+
+    def _send(
+        self,
+        method: str,
+        body: str | bytes,
+        key: object,
+        content_type: str,
+        headers: dict[str, str],
+    ) -> Any:
+        # Of an empty body Django's client would not say the type.
+        sent = {**named(headers), "Content-Type": content_type}
+        return checked(self.client.generic(method, path(key), body, content_type, headers=sent))
 
 
 def named(headers: dict[str, str]) -> dict[str, str]:
@@ -68,6 +77,15 @@ def asking_as(user: int, *permissions: str, staff: bool = False, csrf: bool = Fa
     found.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client.force_login(found)
     return Asking(user, client)
+
+
+def with_token(asking: Asking) -> tuple[str, str]:
+    """The session's key and a CSRF token of it, for a site that has tokens in sessions."""
+    token = "a" * 32
+    session = asking.client.session
+    session[CSRF_SESSION_KEY] = token
+    session.save()
+    return str(session.session_key), token
 
 
 def checked(answer: Any) -> Any:

@@ -6,10 +6,11 @@ import pytest
 
 from tests.prefs.api.asking import Asking, asking_as
 from tests.support import stores
+from tests.support.databases import copies, site
 from tests.support.places import in_route, mirrored_place, place, table_place
 from tests.support.stores import Place
 
-__all__ = ["in_route", "mirrored_place", "place", "table_place"]
+__all__ = ["copies", "in_route", "mirrored_place", "place", "site", "table_place"]
 
 
 @pytest.fixture

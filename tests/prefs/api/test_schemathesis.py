@@ -1,0 +1,88 @@
+"""The running API against its own description, by requests that schemathesis makes up.
+
+`PREFS_API_EXAMPLES=500` makes more of them, for each operation and state.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+
+from prefs.mapping import LEAVES, Shape
+from tests.prefs.api.asking import asking_as, with_token
+from tests.prefs.api.serving import served
+from tests.support import stores
+from tests.support.stores import Place
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = int(os.environ.get("PREFS_API_EXAMPLES", "3"))
+# What it does not expect of good requests: another document than If-Match names; and of bad ones.
+_POSITIVE = ["2xx", "304", "403", "404", "412"]
+_NEGATIVE = ["400", "401", "403", "404", "406", "412", "415", "428"]
+
+
+for _leaf in LEAVES:
+    if isinstance(_leaf.domain, Shape) and _leaf.domain.format:
+        schemathesis.openapi.format(_leaf.domain.format, st.sampled_from(_leaf.domain.examples))
+
+
+def configured(session: str, token: str) -> SchemathesisConfig:
+    """All checks, all phases; a user who is logged in, and their CSRF token."""
+    return SchemathesisConfig.from_dict(
+        {
+            "seed": 1,
+            "workers": 1,
+            "auth": {"openapi": {"session": {"api_key": session}}},
+            "headers": {"X-CSRFToken": token},
+            "parameters": {"header.X-Csrftoken": token},
+            "generation": {
+                "max-examples": EXAMPLES,
+                "mode": "all",
+                "deterministic": True,
+                "allow-x00": False,
+                "database": "none",
+            },
+            "checks": {
+                "positive_data_acceptance": {"expected-statuses": _POSITIVE},
+                "negative_data_rejection": {"expected-statuses": _NEGATIVE},
+            },
+        }
+    )
+
+
+def findings(stream: Iterable[events.EngineEvent]) -> tuple[int, list[str]]:
+    """How many requests were checked, and what was found."""
+    requests, found = 0, []
+    for event in stream:
+        if isinstance(event, events.ScenarioFinished):
+            requests += len(event.recorder.cases)
+            for case, checks in event.recorder.checks.items():
+                found += [
+                    f"{event.recorder.cases[case].value.as_curl_command()}\n{check.failure_info.failure}"
+                    for check in checks
+                    if check.failure_info is not None
+                ]
+        elif isinstance(event, events.NonFatalError | events.FatalError):
+            found.append(str(getattr(event, "info", None) or event.exception))
+    return requests, found
+
+
+@pytest.mark.parametrize("place", Place, ids=lambda place: place.name)
+def test_every_answer_is_as_described(site: str, place: Place) -> None:
+    stores.enter(place)
+    asking = asking_as(stores.insert_user(place, '{"theme": "light"}'))
+    session, token = with_token(asking)
+    with served(site) as address:
+        schema = schemathesis.openapi.from_url(
+            f"{address}/api/openapi.json", config=configured(session, token)
+        )
+        requests, found = findings(from_schema(schema).execute())
+    assert not found, "\n\n".join(found[:5])
+    assert requests > 100
