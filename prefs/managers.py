@@ -309,7 +309,11 @@ def _refuse_others(cursor: Any, route: Route, key: Any, if_match: Collection[str
     if route is Route.TABLES:
         _lock_rows(cursor, [key])
     cursor.execute(sql.read_one(), {"id": key})
-    [(_, _, _, text)] = cursor.fetchall()
+    [(_, *switches, text)] = cursor.fetchall()
+    if Route.of(*switches).reads_tables != route.reads_tables:
+        # They were turned since: that is the other store, which may be behind.
+        cursor.execute(writes.stored_text(route), {"user": key})
+        [(text,)] = cursor.fetchall()
     if text == "":
         raise codec.UnprintableDocument(key)
     etag = etags.etag_of(text)

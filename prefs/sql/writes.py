@@ -25,7 +25,9 @@ from prefs.sql.expressions import (
     at,
     leaves_text,
     path_literal,
+    printed,
     put_together,
+    put_together_text,
     quarantined,
     same,
     typed,
@@ -294,6 +296,16 @@ def stored_blob() -> str:
     """The blob of `user` as it is stored: triggers may have altered what was sent."""
     n = names()
     return f"SELECT u.{n.blob} FROM {n.users} u WHERE u.{n.key} = %(user)s::{n.key_type}"
+
+
+@cache
+def stored_text(route: Route) -> str:
+    """The text of the document of `user` in the store that the route reads, '' as in `read`."""
+    n = names()
+    user = f"%(user)s::{n.key_type}"
+    if route.reads_tables:
+        return f"SELECT {put_together_text('k')} {typed_row(user)}"
+    return f"SELECT {printed(n.blob)} FROM {n.users} u WHERE u.{n.key} = {user}"
 
 
 def columns_of(table: str) -> tuple[str, ...]:
