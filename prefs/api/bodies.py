@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 
 from prefs.api.problems import Problem
@@ -11,6 +12,7 @@ from prefs.api.problems import Problem
 DOCUMENT = "application/json"
 PATCH = "application/merge-patch+json"
 _SPACE = " \t\r\n"
+_PIECE, _PIECES = 65_536, 256
 
 
 def text_of(request: HttpRequest, content_type: str) -> str:
@@ -21,6 +23,9 @@ def text_of(request: HttpRequest, content_type: str) -> str:
     _refuse_other_types(request, content_type)
     try:
         text = request.body.decode("utf-8")
+    except RequestDataTooBig:
+        _drop(request)
+        raise
     except UnicodeDecodeError as error:
         raise Problem(
             HTTPStatus.BAD_REQUEST,
@@ -29,6 +34,13 @@ def text_of(request: HttpRequest, content_type: str) -> str:
     if not text.strip(_SPACE):
         raise Problem(HTTPStatus.BAD_REQUEST, f"The body is empty; expected {content_type}.")
     return text
+
+
+def _drop(request: HttpRequest) -> None:
+    """Read what is left of a body, within reason: many clients read no answer before it is sent."""
+    for _ in range(_PIECES):
+        if not request.read(_PIECE):
+            return
 
 
 def is_object(text: str) -> bool:

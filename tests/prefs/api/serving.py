@@ -13,19 +13,26 @@ from tests.support import scratch
 # The program, and what follows it: the socket by its number, how many workers there are.
 _PROGRAMS = {
     "gunicorn": (
-        *("gunicorn", "--bind", "fd://{fd}", "--workers", "{workers}", "--log-level", "warning"),
-        "project.wsgi:application",
+        "gunicorn",
+        "--preload",
+        "--bind",
+        "fd://{fd}",
+        "--workers",
+        "{workers}",
+        "{wsgi}",
     ),
-    "uvicorn": (
-        *("uvicorn", "--fd", "{fd}", "--workers", "{workers}", "--log-level", "warning"),
-        *("--lifespan", "off", "project.asgi:application"),
-    ),
+    "uvicorn": ("uvicorn", "--fd", "{fd}", "--lifespan", "off", "project.asgi:application"),
 }
 
 
 @contextmanager
 def served(
-    site: str, program: str = "gunicorn", *, workers: int = 1, **settings: object
+    site: str,
+    program: str = "gunicorn",
+    *,
+    workers: int = 1,
+    wsgi: str = "project.wsgi:application",
+    **settings: object,
 ) -> Iterator[str]:
     """The address of a web server, ready to answer, with such PREFS_ settings."""
     environ = {
@@ -35,9 +42,9 @@ def served(
     }
     with socket.create_server(("127.0.0.1", 0)) as listener:
         fd = listener.fileno()
-        arguments = [each.format(fd=fd, workers=workers) for each in _PROGRAMS[program]]
+        arguments = [each.format(fd=fd, workers=workers, wsgi=wsgi) for each in _PROGRAMS[program]]
         with subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            [sys.executable, "-m", *arguments, "--log-level", "warning"],
             cwd=scratch.ROOT,
             env=environ,
             pass_fds=[fd],

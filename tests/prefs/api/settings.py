@@ -4,7 +4,7 @@ The CSRF token is in the session, so that a client needs one cookie alone.
 """
 
 from tests.support.settings import *  # noqa: F403
-from tests.support.settings import MIDDLEWARE  # type: ignore[attr-defined]
+from tests.support.settings import DATABASES, MIDDLEWARE
 
 MIDDLEWARE = [
     "django.middleware.gzip.GZipMiddleware",
@@ -12,3 +12,4 @@ MIDDLEWARE = [
     *MIDDLEWARE,
 ]
 CSRF_USE_SESSIONS = True
+DATABASES["default"]["CONN_MAX_AGE"] = 60

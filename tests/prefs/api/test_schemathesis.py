@@ -58,19 +58,18 @@ def configured(session: str, token: str) -> SchemathesisConfig:
 
 
 def findings(stream: Iterable[events.EngineEvent]) -> tuple[int, list[str]]:
-    """How many requests were checked, and what was found."""
+    """How many requests were checked, and what was found; an error of the checker's counts."""
     requests, found = 0, []
     for event in stream:
-        if isinstance(event, events.ScenarioFinished):
-            requests += len(event.recorder.cases)
-            for case, checks in event.recorder.checks.items():
-                found += [
-                    f"{event.recorder.cases[case].value.as_curl_command()}\n{check.failure_info.failure}"
-                    for check in checks
-                    if check.failure_info is not None
-                ]
-        elif isinstance(event, events.NonFatalError | events.FatalError):
-            found.append(str(getattr(event, "info", None) or event.exception))
+        match event:
+            case events.ScenarioFinished(recorder=recorder):
+                requests += len(recorder.cases)
+                for case, checks in recorder.checks.items():
+                    request = recorder.cases[case].value.as_curl_command()
+                    failures = [each.failure_info for each in checks if each.failure_info]
+                    found += [f"{request}\n{each.failure}" for each in failures]
+            case events.NonFatalError(value=error) | events.FatalError(exception=error):
+                found.append(repr(error))
     return requests, found
 
 
