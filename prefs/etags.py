@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 
+from prefs.errors import PrefsError
+
 # Matches whatever is stored, in a list of ETags.
 ANY = "*"
 
 
-class PreconditionFailed(Exception):
+class PreconditionFailed(PrefsError):
     """The document is not one of those that the client names; nothing was written.
 
     `etag` is that of the document as it is.

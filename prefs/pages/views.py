@@ -20,7 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from prefs.codec import InvalidDocument, UnprintableDocument
+from prefs.codec import InvalidDocument, UnprintableDocument, encode
 from prefs.managers import UnsupportedIsolation, lock_users
 from prefs.models import UserPreferences
 from prefs.owners import key_of, no_such_user
@@ -86,7 +86,7 @@ def _save(request: HttpRequest) -> HttpResponse:
         form = PreferencesForm(stored, request.POST)
         if form.is_valid() and form.changed:
             try:
-                documents.merge_text(owner, form.patch())
+                documents.merge_text(owner, encode(owner, form.patch()))
             except InvalidDocument as error:
                 form.refused(error.errors)
     if form.errors:

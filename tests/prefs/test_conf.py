@@ -16,7 +16,8 @@ from prefs.conf import Settings, current
 
 NAN, INFINITE = float("nan"), float("inf")
 DURATIONS = [f.name for f in fields(Settings) if isinstance(f.default, timedelta)]
-NUMBERS = [f.name for f in fields(Settings) if isinstance(f.default, int)]
+NUMBERS = [f.name for f in fields(Settings) if type(f.default) is int]
+FLAGS = [f.name for f in fields(Settings) if type(f.default) is bool]
 PAIRS = [f.name for f in fields(Settings) if isinstance(f.default, tuple) and "thr" in f.name]
 
 
@@ -71,6 +72,12 @@ def test_no_time_out_of_ours_is_ever_without_end() -> None:
 def test_a_number_that_no_column_holds_is_refused(name: str, number: Any) -> None:
     """Case B11: the same for numbers."""
     refusal(name, number)
+
+
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("value", [0, 1, "yes", None])
+def test_what_is_neither_true_nor_false_is_refused(name: str, value: Any) -> None:
+    assert refusal(name, value).endswith("expected a bool, such as False.")
 
 
 def test_a_length_that_no_document_has_is_refused() -> None:
