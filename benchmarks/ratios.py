@@ -157,6 +157,22 @@ RATIOS: tuple[Ratio, ...] = (
         unit="ms",
     ),
     Ratio(
+        name="a GET by the API / the same view over a plain JSONField",
+        limit=1.1,
+        section="api",
+        over=("GET, BLOB", "GET, BLOB_MIRRORED", "GET, TABLES_MIRRORED", "GET, TABLES"),
+        under=("GET, the plain view",),
+        unit="ms",
+    ),
+    Ratio(
+        name="a PATCH by the API / by `select_for_update` and `save()`",
+        limit=1.0,
+        section="api",
+        over=("PATCH, BLOB", "PATCH, BLOB_MIRRORED", "PATCH, TABLES_MIRRORED", "PATCH, TABLES"),
+        under=("PATCH, the plain view",),
+        unit="ms",
+    ),
+    Ratio(
         name="WAL per write in `TABLES` / in `BLOB`, full-page images off",
         limit=1.0,
         section="wal",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -51,10 +51,13 @@ def _templates(bench: Bench) -> dict[str, str]:
     }
 
 
-def changes(alias: str, rng: random.Random, size: int) -> list[Change]:
+def changes(
+    alias: str, rng: random.Random, size: int, among: Sequence[Any] | None = None
+) -> list[Change]:
     """A change of one leaf for each of `size` users, all different, none already so."""
-    everybody = list(User.objects.using(alias).values_list("pk", flat=True))
-    chosen = rng.sample(everybody, min(size, len(everybody)))
+    if among is None:
+        among = list(User.objects.using(alias).values_list("pk", flat=True))
+    chosen = rng.sample(among, min(size, len(among)))
     stored = dict(User.objects.using(alias).filter(pk__in=chosen).values_list("pk", "preferences"))
     return [Change(user=user, patch=_patch(stored[user], rng)) for user in chosen]
 

@@ -16,6 +16,7 @@ NAMES = (
     "upkeep",
     "calls",
     "field",
+    "api",
     "audience",
     "lookups",
     "live",
