@@ -1,4 +1,4 @@
-"""The switches in Django's admin: they pass the gates, or the page says what is unmet."""
+"""Switches and samples in Django's admin: they pass the gates, or the page says what is unmet."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from waffle import get_waffle_switch_model
+from waffle import get_waffle_sample_model, get_waffle_switch_model
 
 # Imported for its registrations, so that they stand before ours whatever the order of apps.
-from waffle.admin import SwitchAdmin
+from waffle.admin import BaseAdmin, SampleAdmin, SwitchAdmin
 
 from prefs.engine.audit import Signature, acting_as
 from prefs.engine.permission import asking_for
 from prefs.engine.states import UnknownState, current_state
 from prefs.engine.switches import SwitchRefused
 from prefs.models import AuditEntry
-from prefs.routing import SWITCHES, MissingSwitch
+from prefs.routing import SAMPLES, SWITCHES, MissingSwitch
 
-Switch = get_waffle_switch_model()
+Switch, Sample = get_waffle_switch_model(), get_waffle_sample_model()
 
 
-class GuardedSwitchAdmin(SwitchAdmin):
+class _GuardedAdmin(BaseAdmin):
     """waffle's own page. What is refused becomes a message, and changes nothing."""
 
+    ours: tuple[str, ...]
+
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The form of one switch."""
+        """The form of one."""
         view = partial(super().changeform_view, request, *args, **kwargs)
         return self._guarded(request, view)
 
@@ -38,8 +40,8 @@ class GuardedSwitchAdmin(SwitchAdmin):
         return self._guarded(request, view)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes one of our switches."""
-        ours = obj is not None and obj.name in SWITCHES
+        """Nobody deletes one of ours."""
+        ours = obj is not None and obj.name in self.ours
         return not ours and super().has_delete_permission(request, obj)
 
     def _guarded(self, request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpResponse:
@@ -64,6 +66,18 @@ class GuardedSwitchAdmin(SwitchAdmin):
             return ""
 
 
+class GuardedSwitchAdmin(_GuardedAdmin, SwitchAdmin):
+    """The switches."""
+
+    ours = SWITCHES
+
+
+class GuardedSampleAdmin(_GuardedAdmin, SampleAdmin):
+    """The samples."""
+
+    ours = SAMPLES
+
+
 @admin.register(AuditEntry)
 class AuditEntryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for mypy alone
     """The audit, to read: the database lets nobody change it."""
@@ -82,3 +96,6 @@ class AuditEntryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic fo
 if admin.site.is_registered(Switch):
     admin.site.unregister(Switch)
     admin.site.register(Switch, GuardedSwitchAdmin)
+if admin.site.is_registered(Sample):
+    admin.site.unregister(Sample)
+    admin.site.register(Sample, GuardedSampleAdmin)

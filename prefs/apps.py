@@ -13,7 +13,7 @@ class PrefsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register checks and receivers, once the models are there."""
-        from waffle import get_waffle_switch_model
+        from waffle import get_waffle_sample_model, get_waffle_switch_model
 
         from prefs import fixtures
         from prefs.checks import (
@@ -22,6 +22,7 @@ class PrefsConfig(AppConfig):
             settings_are_right,
             users_store_their_preferences,
         )
+        from prefs.engine import samples
         from prefs.engine.checks import installation_is_intact
         from prefs.engine.switches import refuse_deletion, turn_by_protocol
         from prefs.operations import refuse_to_touch_the_field
@@ -34,9 +35,12 @@ class PrefsConfig(AppConfig):
         checks.register(settings_are_right, checks.Tags.database)
         checks.register(installation_is_intact, checks.Tags.database)
         # First, so that what a fixture has of a switch is not taken for a wish to turn it.
-        pre_save.connect(fixtures.keep_switch, sender=get_waffle_switch_model())
+        pre_save.connect(fixtures.keep_setting, sender=get_waffle_switch_model())
         pre_save.connect(turn_by_protocol, sender=get_waffle_switch_model())
         pre_delete.connect(refuse_deletion, sender=get_waffle_switch_model())
+        pre_save.connect(fixtures.keep_setting, sender=get_waffle_sample_model())
+        pre_save.connect(samples.turn_by_protocol, sender=get_waffle_sample_model())
+        pre_delete.connect(samples.refuse_deletion, sender=get_waffle_sample_model())
         pre_migrate.connect(refuse_to_touch_the_field, sender=self)
         for model in self.get_models():
             pre_save.connect(fixtures.refuse_records, sender=model)

@@ -25,6 +25,7 @@ _LIMITS: dict[str, tuple[Any, Any]] = {
     "verification_ttl": (timedelta(seconds=1), None),
     # The shortest document is {}, and PostgreSQL holds no text of a gigabyte.
     "max_document_bytes": (2, 2**30 - 1),
+    "shadow_budget": (_SHORTEST, timedelta(seconds=1)),
     "archive_max_bytes": (0, 2**63 - 1),
     "lease": (_SHORTEST, timedelta(days=1)),
     "throttle_patience": (timedelta(seconds=1), timedelta(hours=1)),
@@ -50,6 +51,9 @@ class Settings:
 
     max_document_bytes: int = 1_048_576
     """The longest document text that a write may make."""
+
+    shadow_budget: timedelta = timedelta(milliseconds=50)
+    """How long a shadow read may wait for locks, all in all."""
 
     replicas: tuple[str, ...] = ()
     """Django database aliases of replicas, whose sessions the drop looks at too."""

@@ -21,9 +21,14 @@ from django.db import models
 from django.forms.fields import InvalidJSONInput
 from django.utils.functional import cached_property
 
-from prefs import codec
+from prefs import codec, shadow
 from prefs.lookups import DocumentColumn, key_of
-from prefs.sql.documents import document_of, document_text_of, locked_text_of, text_of_few
+from prefs.sql.documents import (
+    document_of,
+    document_text_of,
+    locked_text_of,
+    text_of_few,
+)
 
 # A statement for so few rows calls a function, which is planned once a session: what Django's
 # get() asks for, and a little more.
@@ -38,12 +43,19 @@ class Loaded:
     logging in.
     """
 
-    __slots__ = ("connection", "key", "text", "value")
+    __slots__ = ("connection", "is_sampled", "key", "text", "value")
 
     def __init__(
-        self, value: Any = None, text: str | None = None, connection: Any = None, key: str = ""
+        self,
+        value: Any = None,
+        text: str | None = None,
+        connection: Any = None,
+        key: str = "",
+        *,
+        is_sampled: bool = False,
     ) -> None:
         self.value, self.text, self.connection, self.key = value, text, connection, key
+        self.is_sampled = is_sampled
 
 
 UNREADABLE = Loaded()
@@ -71,9 +83,12 @@ class DocumentCol(DocumentColumn):
         self._loads = query.default_cols and all(
             each is not self for each in query.annotations.values()
         )
-        if not self._loads:
-            return sql, params
         key = self._key
+        if not self._loads:
+            # What is grouped, or told apart, is so by the document of the primary.
+            if query.group_by is not None or query.distinct:
+                return sql, params
+            return document_of(key, by_canary=True), ()
         if self._is_locked(query):
             found = locked_text_of(
                 key,
@@ -105,13 +120,13 @@ class DocumentCol(DocumentColumn):
         if value == "":
             return UNREADABLE
         field: Any = self.target
+        value, is_sampled = shadow.unmarked(value)
         try:
             found = field.from_db_value(value, self, connection)
         except (RecursionError, ValueError):
             return UNREADABLE
-        return Loaded(
-            found, field.text_loaded(found, value), connection, field.model._meta.pk.attname
-        )
+        text, key = field.text_loaded(found, value), field.model._meta.pk.attname
+        return Loaded(found, text, connection, key, is_sampled=is_sampled)
 
 
 class PreferencesField(models.JSONField):

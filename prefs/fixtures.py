@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import models
 
-from prefs.routing import SWITCHES
+from prefs.routing import SAMPLES, SWITCHES
 
 
 class NotLoaded(CommandError):
@@ -33,9 +33,9 @@ def refuse_records(instance: models.Model, raw: bool, **_: Any) -> None:
         raise NotLoaded(instance)
 
 
-def keep_switch(sender: Any, instance: Any, raw: bool, using: str, **_: Any) -> None:
-    """Receives pre_save of a switch: one of our two in a fixture becomes the one that is here."""
-    if raw and instance.name in SWITCHES:
+def keep_setting(sender: Any, instance: Any, raw: bool, using: str, **_: Any) -> None:
+    """Receives pre_save of a switch or a sample: one of ours in a fixture becomes the one here."""
+    if raw and instance.name in (*SWITCHES, *SAMPLES):
         here = sender._default_manager.using(using).filter(name=instance.name).first()
         if here is not None:
             for field in sender._meta.concrete_fields:

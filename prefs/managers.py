@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import DataError, OperationalError, connections, models, router, transaction
 
-from prefs import codec, conf, etags, json_text, owners
+from prefs import codec, conf, etags, json_text, owners, shadow
 from prefs.bulk import Merge, columns
 from prefs.errors import PrefsError
 from prefs.mapping import NOTIFICATION_TABLE, RESIDUE_COLUMN, USER_TABLE, topic
@@ -202,11 +202,16 @@ class UserPreferencesManager(_RowManager[Any]):
 
     def _read(self, statement: str, parameters: dict[str, Any]) -> dict[Any, str | None]:
         texts: dict[Any, str | None] = {}
-        for key, dual_write, read_tables, text in rows(connections[self.db], statement, parameters):
+        sampled = []
+        for row in rows(connections[self.db], statement, parameters):
+            key, dual_write, read_tables, answer = row
             Route.of(dual_write, read_tables)
-            if text == "":
+            if answer == "":
                 raise codec.UnprintableDocument(key)
-            texts[key] = text
+            texts[key], is_sampled = shadow.unmarked(answer)
+            if is_sampled:
+                sampled.append(key)
+        shadow.compare(self.db, sampled)
         return texts
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The two switches and the four routes they give.
+"""The two switches and the four routes they give; the two samples beside them.
 
 The route is read in the database, inside the transaction that acts on it, and never
 remembered past that transaction. waffle's cached `switch_is_active` is not used: a cached
@@ -14,6 +14,11 @@ from prefs.errors import PrefsError
 DUAL_WRITE = "prefs_dual_write"
 READ_TABLES = "prefs_read_tables"
 SWITCHES = (DUAL_WRITE, READ_TABLES)
+
+# Percentages: of users who read the tables in `BLOB_MIRRORED` already, of reads that also compare.
+CANARY = "prefs_canary_reads"
+SHADOW = "prefs_shadow_reads"
+SAMPLES = (CANARY, SHADOW)
 
 
 class MissingSwitch(PrefsError):

@@ -16,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from django.db.models.base import DEFERRED
 from django.db.models.signals import class_prepared
 
-from prefs import codec, instances
+from prefs import codec, instances, shadow
 from prefs.fields import UNREADABLE, Loaded, PreferencesField, document_field
 from prefs.instances import NAME
 from prefs.owner_managers import upgrade
@@ -57,6 +57,8 @@ class HasPreferences(models.Model):
         if loaded.text is not None and key is not None:
             instances.remember(user, loaded.text, key, loaded.connection)
             user.__dict__[instances.LOADED] = loaded.text, found
+        if loaded.is_sampled and key is not None:
+            shadow.compare(loaded.connection.alias, [key])
         return user
 
     def refresh_from_db(

@@ -17,7 +17,7 @@ from django.db.models import Q
 
 from prefs.conf import Settings
 from prefs.engine.states import State, last_transition, recorded_state
-from prefs.models import Run, Transition
+from prefs.models import Mismatch, Run, Transition
 from prefs.sql.asking import one
 
 
@@ -51,6 +51,14 @@ def last_verification(alias: str) -> Run | None:
     return done.order_by("-id").first()
 
 
+def mismatches_since(run: Run, alias: str) -> int:
+    """How many users shadow reads found to differ since a verification began.
+
+    It may have passed them before, so it says nothing of them any more.
+    """
+    return Mismatch.objects.using(alias).filter(found_at__gte=run.started_at).count()
+
+
 def seconds_since(alias: str, state: State) -> float | None:
     """How long ago the transition into `state`, the last one taken, had settled."""
     last: Transition | None = last_transition(alias)
@@ -67,6 +75,7 @@ class Kind(enum.StrEnum):
     DIFFERING = "differing"
     STALE = "stale"
     VOID = "void"
+    MISMATCHED = "mismatched"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +93,8 @@ class Standing:
     @property
     def differing(self) -> int | None:
         """How many users it found to differ; None where it says nothing about them now."""
-        return self.run.differing if self.run and self.kind is not Kind.VOID else None
+        counts = self.run is not None and self.kind not in (Kind.VOID, Kind.MISMATCHED)
+        return self.run.differing if counts and self.run else None
 
     def __str__(self) -> str:
         run = self.run
@@ -94,7 +104,7 @@ class Standing:
         if by := self.voided_by:
             since = f"void since {moment(by.taken_at)}, by the transition {by}"
             return f"unknown: {since}; before it {found}"
-        if self.kind is Kind.VOID:
+        if self.kind in (Kind.VOID, Kind.MISMATCHED):
             return f"unknown: void, {self.why}; before it {found}"
         return f"{found}; stale: {self.why}" if self.why else found
 
@@ -125,6 +135,9 @@ def standing(alias: str, state: State, settings: Settings) -> Standing:
         return Standing(kind=Kind.VOID, run=run, why=why)
     if run.differing:
         return Standing(kind=Kind.DIFFERING, run=run)
+    if mismatches := mismatches_since(run, alias):
+        why = f"shadow reads found {mismatches} users to differ since it began"
+        return Standing(kind=Kind.MISMATCHED, run=run, why=why)
     age, ttl, why = database_now(alias) - run.started_at, settings.verification_ttl, ""
     if not state.route.mirrored:
         why = f"in {state} what is written is in one store alone"

@@ -17,6 +17,7 @@ class Part(enum.IntEnum):
     KEY = 4
     RIGHT = 5
     TABLE = 6
+    SAMPLE = 7
 
 
 _REINSTALL = (
@@ -30,6 +31,7 @@ _REMEDIES = {
     Part.KEY: "Run `manage.py backfill_prefs` in expanded, where a copy of many users goes without"
     " the foreign keys and puts them back at its end; else `manage.py install_prefs`",
     Part.RIGHT: "Run `manage.py install_prefs`; it prints what its role may not do",
+    Part.SAMPLE: "Run `manage.py install_prefs`",
     Part.TABLE: "Run the statement for it that `manage.py sqlmigrate prefs 0001` prints, in"
     " `manage.py dbshell`, then `manage.py verify_prefs`",
 }

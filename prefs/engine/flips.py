@@ -10,9 +10,10 @@ needs the transition settled drains again first.
 from __future__ import annotations
 
 from collections.abc import Collection
+from decimal import Decimal
 
 from django.db import connections, transaction
-from waffle import get_waffle_switch_model
+from waffle import get_waffle_sample_model, get_waffle_switch_model
 
 from prefs.blockers import Blocker, described
 from prefs.conf import Settings
@@ -24,7 +25,8 @@ from prefs.engine.gates import GateRefused, evaluate
 from prefs.engine.states import Edge, State, current_state, open_transition
 from prefs.errors import Refused
 from prefs.models import Transition
-from prefs.routing import DUAL_WRITE, READ_TABLES
+from prefs.routing import CANARY, DUAL_WRITE, READ_TABLES, SAMPLES
+from prefs.sql import canary as samples
 from prefs.sql import catalog
 from prefs.sql.asking import execute, rows
 
@@ -70,7 +72,7 @@ def begin(edge: Edge, alias: str, settings: Settings) -> list[Finding]:
         raise OpenTransition(last)
     findings = evaluate(edge, Inquiry(alias=alias, settings=settings))
     if not all(finding.passes for finding in findings):
-        raise GateRefused(edge, findings)
+        raise GateRefused(f"The transition from {edge}", findings)
     return findings
 
 
@@ -101,14 +103,19 @@ def flip(edge: Edge, alias: str, settings: Settings, *, durable: bool = True) ->
     """
     with transaction.atomic(using=alias, durable=durable):
         findings = begin(edge, alias, settings)
+        canary = percentages(alias).get(CANARY)
         turn(alias, edge.target)
-        taken = record(edge, alias, findings)
+        ended = {"canary_before": float(canary)} if canary else {}
+        taken = record(edge, alias, findings, **ended)
     transaction.on_commit(forget_cached_switches, using=alias)
     return taken
 
 
 def turn(alias: str, target: State) -> None:
-    """Set both switches to what `target` says; the one that stays is not written."""
+    """Set both switches to what `target` says; the one that stays is not written.
+
+    The guard in the database ends the canary with it.
+    """
     before = current_state(alias).route
     pairs = (
         (DUAL_WRITE, before.mirrored, target.route.mirrored),
@@ -122,6 +129,11 @@ def turn(alias: str, target: State) -> None:
 def _set_switch(alias: str, name: str, active: bool) -> None:
     execute(connections[alias], catalog.allow_turning())
     execute(connections[alias], catalog.set_switch(), {"name": name, "active": active})
+
+
+def percentages(alias: str) -> dict[str, Decimal]:
+    """The percentages of the samples by name; one whose row is missing counts as 0."""
+    return dict(rows(connections[alias], samples.percentages()))
 
 
 def put_back(alias: str, name: str, active: bool) -> None:
@@ -140,6 +152,8 @@ def forget_cached_switches() -> None:
     """Let waffle's own readers see the change; nothing of ours reads its cache."""
     for name in (DUAL_WRITE, READ_TABLES):
         get_waffle_switch_model()(name=name).flush()
+    for name in SAMPLES:
+        get_waffle_sample_model()(name=name).flush()
 
 
 def drain(alias: str, control: Control) -> bool:

@@ -13,17 +13,13 @@ from prefs.errors import Mistake, Refused
 
 
 class GateRefused(Refused):
-    """A transition that was not taken, with every gate that is unmet and how to meet it."""
+    """What was not done, with every gate that is unmet and how to meet it."""
 
-    def __init__(self, edge: Edge, findings: list[Finding]) -> None:
-        self.edge = edge
+    def __init__(self, what: str, findings: list[Finding]) -> None:
         self.findings = findings
         unmet = [finding for finding in findings if not finding.passes]
         lines = [f"  {f.gate}: {f.found}. {f.remedy}" for f in unmet]
-        super().__init__(
-            f"The transition from {edge} was refused; nothing was changed. Unmet:\n"
-            + "\n".join(lines)
-        )
+        super().__init__(f"{what} was refused; nothing was changed. Unmet:\n" + "\n".join(lines))
 
 
 class NoSuchOverride(Mistake):
@@ -44,11 +40,11 @@ def evaluate(edge: Edge, inquiry: Inquiry) -> list[Finding]:
             f"Cannot override {', '.join(sorted(unknown))} from {edge}; expected {allowed}."
             " Nothing was changed."
         )
-    findings = [_ask(gate, inquiry) for gate in edge.gates]
+    findings = [ask(gate, inquiry) for gate in edge.gates]
     return [replace(f, overridden=not f.met and f.gate in overrides) for f in findings]
 
 
-def _ask(gate: Gate, inquiry: Inquiry) -> Finding:
+def ask(gate: Gate, inquiry: Inquiry) -> Finding:
     """What a gate finds; one that would have to count hidden rows is unmet."""
     if gate not in inquiry.answers:
         try:

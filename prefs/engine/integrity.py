@@ -22,8 +22,8 @@ from prefs.engine.states import (
 )
 from prefs.models import Run
 from prefs.routing import MissingSwitch
-from prefs.sql import installed, keys, registry
-from prefs.sql.names import ARCHIVE_TABLE, quote
+from prefs.sql import canary, installed, keys, registry
+from prefs.sql.names import ARCHIVE_TABLE, MISMATCH_TABLE, quote
 from prefs.sql.stored import StoredFunction
 from prefs.sql.triggers import Trigger, capture_triggers, guard_triggers
 
@@ -44,8 +44,8 @@ def wrong_tables(found: Look) -> list[Flaw]:
         ]
         key = installed.foreign_key_name(table)
         wrong += [Flaw(part=Part.KEY if key in w else Part.TABLE, what=w) for w in whats]
-    if not catalogs.rows(found.alias, keys.valid_key(ARCHIVE_TABLE)):
-        what = f"{ARCHIVE_TABLE}: no constraint {installed.foreign_key_name(ARCHIVE_TABLE)}"
+    for (table,) in catalogs.rows(found.alias, keys.missing((ARCHIVE_TABLE, MISMATCH_TABLE))):
+        what = f"{table}: no constraint {installed.foreign_key_name(table)}"
         wrong.append(Flaw(part=Part.KEY, what=what))
     return sorted(wrong + _wrong_functions(found, registry.called()), key=str)
 
@@ -76,6 +76,19 @@ def wrong_triggers(found: Look) -> list[Flaw]:
             wrong.append(Flaw(part=part, what=what, statements=put_right))
     wrong += _silenced(found)
     return sorted(wrong + _wrong_functions(found, registry.fired()), key=str)
+
+
+def wrong_samples(found: Look) -> list[Flaw]:
+    """Which samples are gone; and a canary that is up where nobody could have raised it."""
+    wrong = []
+    for name, percent in catalogs.rows(found.alias, canary.wrong()):
+        what, mend = f"the row of the waffle sample {name} is missing, which counts as 0", ""
+        if percent is not None:
+            what = f"the canary is at {percent} %, and the state is not {State.DUAL_WRITE}"
+            mend = canary.end_canary()
+        statements = (mend or canary.create(name),)
+        wrong.append(Flaw(part=Part.SAMPLE, what=what, statements=statements))
+    return wrong
 
 
 def _silenced(found: Look) -> list[Flaw]:
@@ -110,7 +123,7 @@ def _wrong_functions(found: Look, made: tuple[StoredFunction, ...]) -> list[Flaw
         if (body, traits) != (f"\n{found.placed(function.body)}\n", function.traits):
             what = f"function {function.name} is not ours"
             wrong.append(Flaw(part=Part.FUNCTION, what=what, statements=function.statements))
-        elif function.definer and anybodys:
+        elif function.kept and anybodys:
             what = f"function {function.name} may be called by everybody"
             wrong.append(Flaw(part=Part.FUNCTION, what=what, statements=function.statements))
     names = {function.name for function in made}
@@ -158,7 +171,7 @@ def flaws(found: Look, settings: Settings) -> list[Flaw]:
     )
     if at_it.exclude(status__in=(Run.Status.DONE, Run.Status.ABANDONED)).exists():
         wrong = [flaw for flaw in wrong if flaw.part is not Part.KEY]
-    return wrong + wrong_rights(found, settings)
+    return wrong + wrong_samples(found) + wrong_rights(found, settings)
 
 
 def told(flaw: Flaw) -> str:

@@ -27,13 +27,13 @@ from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql import keys as sql
 from prefs.sql.asking import execute, one
 from prefs.sql.installed import foreign_key_name
-from prefs.sql.names import ARCHIVE_TABLE, names, qualified
+from prefs.sql.names import ARCHIVE_TABLE, MISMATCH_TABLE, names, qualified
 
 # Fewer users are copied before the locks have paid.
 WORTH_IT = 50_000
 _TABLES = (USER_TABLE, NOTIFICATION_TABLE)
-# The archive keeps its own throughout.
-ALL = (*_TABLES, ARCHIVE_TABLE)
+# The archive and the mismatches keep theirs throughout.
+ALL = (*_TABLES, ARCHIVE_TABLE, MISMATCH_TABLE)
 # Beyond deadlock_timeout, after which an autovacuum of a typed table makes way for us.
 _FOR_AUTOVACUUM = timedelta(seconds=2)
 # To put them aside is worth no more: the copy can do without.
@@ -43,7 +43,7 @@ _LOOK_AGAIN = 0.2
 
 def missing(alias: str, tables: Sequence[str] = _TABLES) -> list[str]:
     """Those of the tables whose key is not there, or not valid."""
-    return [table for table in tables if not catalogs.rows(alias, sql.valid_key(table))]
+    return [table for (table,) in catalogs.rows(alias, sql.missing(tables))]
 
 
 def go_aside(alias: str, rows: float) -> bool:

@@ -148,6 +148,8 @@ def _verified(found: Status) -> NextStep | None:
             return _differing(found.standing)
         case Kind.STALE:
             return _soak(found) or _run("verify_prefs", "the last verification is stale")
+        case Kind.MISMATCHED:
+            return _run("verify_prefs", found.standing.why)
         case _:
             return _run("verify_prefs", "no verification since the last transition is on record")
 

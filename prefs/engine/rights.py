@@ -174,9 +174,10 @@ def _allowed(table: str, role: _Role | None) -> set[str]:
     """What a role may have on a table of ours: on the typed ones what it has on the column."""
     if role is None:
         return set()
-    reads = {"SELECT"} if role.reads and table in sql.DOCUMENT_TABLES else set()
-    writes = {"INSERT", "UPDATE"} if role.writes and table in sql.TYPED_TABLES else set()
-    return reads | writes
+    noted = role.reads and table in sql.NOTED_TABLES
+    reads = {"SELECT"} if noted or (role.reads and table in sql.DOCUMENT_TABLES) else set()
+    writes = noted or (role.writes and table in sql.TYPED_TABLES)
+    return reads | ({"INSERT", "UPDATE"} if writes else set())
 
 
 def _unquoted(text: str | None) -> str | None:

@@ -88,6 +88,8 @@ SOUND = (
     Gate.DURABLE_COMMITS,
     Gate.NO_LOGICAL_APPLY,
 )
+# What raising the canary asks, in `dual_write`; none can be overridden.
+RAISING_THE_CANARY = (Gate.VERIFIED, Gate.TABLES_INTACT, Gate.TRIGGERS_INTACT)
 # What these ask is not a matter of judgement: without it the transition itself cannot work, or what
 # the other gates found is of a part of the users.
 _NEVER_OVERRIDDEN = frozenset({Gate.COLUMN_EXISTS, Gate.NO_USERS, Gate.SEES_EVERYBODY})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
@@ -13,9 +14,10 @@ from prefs.blockers import Blocker
 from prefs.conf import Settings
 from prefs.engine import transitions
 from prefs.engine.archive import Archive, NoArchive, recorded
-from prefs.engine.evidence import Standing, database_now, standing
+from prefs.engine.evidence import Kind, Standing, database_now, standing
 from prefs.engine.findings import Inquiry
 from prefs.engine.flaws import Problem
+from prefs.engine.flips import percentages
 from prefs.engine.integrity import problems
 from prefs.engine.quarantine import LeafInQuarantine, leaves_in_quarantine
 from prefs.engine.sight import rows_of_everybody
@@ -27,8 +29,8 @@ from prefs.engine.states import (
     last_transition,
     recorded_state,
 )
-from prefs.models import Run, Transition
-from prefs.routing import SWITCHES
+from prefs.models import Mismatch, Run, ShadowReads, Transition
+from prefs.routing import CANARY, SHADOW, SWITCHES
 from prefs.sql import catalog
 
 _RECENT = 5
@@ -53,6 +55,10 @@ class Status:
     quarantined: tuple[LeafInQuarantine, ...]
     archive: Archive | None
     runs: tuple[Run, ...]
+    canary: Decimal
+    shadow: Decimal
+    shadow_reads: ShadowReads | None
+    mismatches: tuple[Mismatch, ...]
 
     @property
     def unsettled(self) -> Transition | None:
@@ -61,16 +67,17 @@ class Status:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether differences are known, or more is in quarantine than was accepted."""
+        """Whether differences or mismatches are known, or more is in quarantine than accepted."""
         grown = any(each.needs_attention for each in self.quarantined)
-        return bool(self.standing.differing) or grown
+        mismatched = self.standing.kind is Kind.MISMATCHED
+        return bool(self.standing.differing) or mismatched or grown
 
 
 def status(alias: str, settings: Settings) -> Status:
     """The status of a database. Raises MissingSwitch and UnknownState. Locks nothing."""
     state, now = current_state(alias), database_now(alias)
     [(users, copied)] = rows_of_everybody(alias, catalog.counts())
-    inquiry = Inquiry(alias=alias, settings=settings)
+    inquiry, samples = Inquiry(alias=alias, settings=settings), percentages(alias)
     last = last_transition(alias)
     return Status(
         alias=alias,
@@ -91,6 +98,10 @@ def status(alias: str, settings: Settings) -> Status:
         standing=standing(alias, state, settings),
         quarantined=tuple(leaves_in_quarantine(alias)),
         archive=_archive(alias),
+        canary=samples.get(CANARY, Decimal(0)),
+        shadow=samples.get(SHADOW, Decimal(0)),
+        shadow_reads=ShadowReads.objects.using(alias).first(),
+        mismatches=tuple(Mismatch.objects.using(alias).order_by("-found_at")),
         runs=tuple(Run.objects.using(alias).order_by("-id")[:_RECENT]),
     )
 

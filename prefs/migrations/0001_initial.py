@@ -283,6 +283,37 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="Mismatch",
+            fields=[
+                ("user", owner()),
+                ("leaves", models.JSONField()),
+                ("blob_digest", models.TextField(null=True)),
+                ("tables_digest", models.TextField(null=True)),
+                ("times", models.BigIntegerField()),
+                ("first_found_at", models.DateTimeField()),
+                ("found_at", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name_plural": "mismatches",
+                "db_table": "prefs_mismatch",
+            },
+        ),
+        migrations.CreateModel(
+            name="ShadowReads",
+            fields=[
+                ("id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("compared", models.BigIntegerField()),
+                ("differing", models.BigIntegerField()),
+                ("failed", models.BigIntegerField()),
+                ("counted_at", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name": "shadow reads",
+                "verbose_name_plural": "shadow reads",
+                "db_table": "prefs_shadow",
+            },
+        ),
         PlacedSQL(
             sql=[leave_room(table) for table in (USER_TABLE, NOTIFICATION_TABLE)],
             reverse_sql=PlacedSQL.noop,

@@ -9,7 +9,7 @@ from django.db import migrations
 from prefs.ddl import LockedSQL
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.sql.keys import add_key, drop_key, validate_key
-from prefs.sql.names import ARCHIVE_TABLE
+from prefs.sql.names import ARCHIVE_TABLE, MISMATCH_TABLE
 
 
 class Migration(migrations.Migration):
@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
 
     operations = [
         operation
-        for table in (USER_TABLE, NOTIFICATION_TABLE, ARCHIVE_TABLE)
+        for table in (USER_TABLE, NOTIFICATION_TABLE, ARCHIVE_TABLE, MISMATCH_TABLE)
         for operation in (
             LockedSQL(sql=add_key(table), reverse_sql=drop_key(table)),
             LockedSQL(sql=validate_key(table), reverse_sql=LockedSQL.noop),

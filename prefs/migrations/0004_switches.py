@@ -1,4 +1,4 @@
-"""The two switches, both off: reads and writes go to the blob, as before."""
+"""The two switches, both off: reads and writes go to the blob, as before. Both samples at 0."""
 
 from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -6,7 +6,8 @@ from django.db.migrations.state import StateApps
 from django.utils import timezone
 from waffle import get_waffle_switch_model
 
-from prefs.routing import SWITCHES
+from prefs.routing import SAMPLES, SWITCHES
+from prefs.sql import canary
 from prefs.sql.names import names
 
 _NOTE = "Part of the preferences migration: turned by advance_prefs and rollback_prefs."
@@ -22,6 +23,8 @@ def create(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         ],
         ignore_conflicts=True,
     )
+    for name in SAMPLES:
+        schema_editor.execute(canary.create(name), params=None)
 
 
 def remove(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
@@ -29,9 +32,8 @@ def remove(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
     refuse_to_unexpand(schema_editor.connection.alias)
     # In SQL: the signal of a delete() is refused, while the guard's trigger is gone by now.
-    schema_editor.execute(
-        f"DELETE FROM {names().switches} WHERE name = ANY(%s)", params=[list(SWITCHES)]
-    )
+    for table, ours in ((names().switches, SWITCHES), (names().samples, SAMPLES)):
+        schema_editor.execute(f"DELETE FROM {table} WHERE name = ANY(%s)", params=[list(ours)])
 
 
 class Migration(migrations.Migration):

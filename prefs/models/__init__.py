@@ -10,6 +10,7 @@ from prefs.models.history import (
 from prefs.models.permissions import Migration
 from prefs.models.preferences import NotificationPreferences, UserPreferences
 from prefs.models.runs import Lease, Range, Run
+from prefs.models.shadow import Mismatch, ShadowReads
 
 __all__ = [
     "AcceptedQuarantine",
@@ -18,9 +19,11 @@ __all__ = [
     "AuditEntry",
     "Lease",
     "Migration",
+    "Mismatch",
     "NotificationPreferences",
     "Range",
     "Run",
+    "ShadowReads",
     "Transition",
     "UserPreferences",
 ]

@@ -48,6 +48,7 @@ class AuditEntry(models.Model):
         ARCHIVE = "archive", "archive made or removed"
         INSTALL = "install", "installation put right"
         QUARANTINE = "quarantine", "quarantine accepted or not"
+        SAMPLE = "sample", "canary or shadow reads turned"
 
     id = models.BigAutoField(primary_key=True)
     event = models.TextField(choices=Event)

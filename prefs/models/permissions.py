@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 ADVANCE = "prefs.advance_migration"
+OPERATE = "prefs.operate_migration"
 VIEW_DOCUMENTS = "prefs.view_documents"
 CHANGE_DOCUMENTS = "prefs.change_documents"
 

@@ -6,6 +6,7 @@ from functools import cache, lru_cache
 
 from prefs.mapping import RESIDUE_COLUMN, Leaf
 from prefs.routing import DUAL_WRITE, READ_TABLES
+from prefs.sql.canary import is_chosen, is_sampled, marked_to_compare, reads_tables
 from prefs.sql.expressions import (
     at,
     leaves_text,
@@ -66,16 +67,18 @@ def rows_of(user: str, join: str = "LEFT JOIN") -> str:
 
 
 @lru_cache(maxsize=64)
-def document_of(key: str) -> str:
+def document_of(key: str, *, by_canary: bool = False) -> str:
     """The document of one user by route, as a scalar subquery in a statement of Django's.
 
     `key` is an expression of that statement; where it is NULL so is the document. A missing
-    switch is an error, and so is a route to a column that is gone.
+    switch is an error, and so is a route to a column that is gone. Where it answers who asks for
+    documents it goes `by_canary`, too; what searches, orders or writes goes by the primary.
     """
     n = names()
+    tables = reads_tables("r.key") if by_canary else "r.read_tables"
     return f"""(SELECT CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL
       THEN {qualified(SWITCH_MISSING)}() WHEN r.key IS NULL THEN NULL
-      WHEN r.read_tables THEN {tables_document("r.key")}
+      WHEN {tables} THEN {tables_document("r.key")}
       ELSE (SELECT {n.blob} FROM {n.users} x WHERE x.{n.key} = r.key) END
     {_key_and_route(key)} CROSS JOIN {gone()})"""
 
@@ -87,11 +90,11 @@ def document_text_of(key: str) -> str:
     So what one user has keeps nobody else from loading; who reads it then is told what it is.
     """
     n = names()
-    return f"""(SELECT CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL THEN ''
+    text = f"""CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL THEN ''
       WHEN r.key IS NULL THEN NULL
-      WHEN r.read_tables THEN (SELECT {put_together_text("k")} {typed_row("r.key")})
-      ELSE (SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = r.key) END
-    {_key_and_route(key)} CROSS JOIN {gone()})"""
+      WHEN {reads_tables("r.key")} THEN (SELECT {put_together_text("k")} {typed_row("r.key")})
+      ELSE (SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = r.key) END"""
+    return f"(SELECT {marked_to_compare(text)} {_key_and_route(key)} CROSS JOIN {gone()})"
 
 
 @lru_cache(maxsize=64)
@@ -126,20 +129,34 @@ def reading_document() -> str:
     both = f"d.name = {literal(DUAL_WRITE)} AND r.name = {literal(READ_TABLES)}"
     of_blob = f"SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = $1"
     return f"""  DECLARE
-    reads_tables boolean := (SELECT r.active FROM {n.switches} d, {n.switches} r WHERE {both});
+    reads_tables boolean;
+    by_canary boolean;
+    is_compared boolean;
+    answer text;
     k record;
   BEGIN
-    IF reads_tables THEN
-      SELECT p.user_id, p.{quote(RESIDUE_COLUMN)}, {leaves_text("p", "n")} AS leaves INTO k
-      {rows_of("$1")};
-      IF k.leaves IS NOT NULL AND k.{quote(RESIDUE_COLUMN)} IS NULL THEN
-        RETURN k.leaves;
-      END IF;
-      RETURN {put_together_text("k")};
-    ELSIF NOT reads_tables THEN
-      RETURN (SELECT ({of_blob}) FROM {gone()});
+    SELECT r.active, d.active AND NOT r.active AND {is_chosen("$1")}, d.active AND {is_sampled()}
+      INTO reads_tables, by_canary, is_compared FROM {n.switches} d, {n.switches} r WHERE {both};
+    IF reads_tables OR by_canary THEN
+      SELECT p.user_id, p.{quote(RESIDUE_COLUMN)}, {leaves_text("p", "n")} AS leaves,
+        p.user_id IS NOT NULL AND n.user_id IS NOT NULL AS whole INTO k {rows_of("$1")};
+      by_canary := k.whole;
     END IF;
-    RETURN '';
+    IF reads_tables OR by_canary THEN
+      IF k.leaves IS NOT NULL AND k.{quote(RESIDUE_COLUMN)} IS NULL THEN
+        answer := k.leaves;
+      ELSE
+        answer := {put_together_text("k")};
+      END IF;
+    ELSIF NOT reads_tables THEN
+      answer := (SELECT ({of_blob}) FROM {gone()});
+    ELSE
+      RETURN '';
+    END IF;
+    IF is_compared AND answer IS DISTINCT FROM '' THEN
+      RETURN concat(' ', answer);
+    END IF;
+    RETURN answer;
   END;"""
 
 
@@ -167,7 +184,8 @@ def reading_locked_document() -> str:
 def read() -> str:
     """Documents of `ids`: (user id, dual_write, read_tables, text), in any order.
 
-    The text is NULL for SQL NULL, and '' where it cannot be built.
+    The text is NULL for SQL NULL, and '' where it cannot be built; a space goes before one that is
+    to be compared.
     """
     return f"SELECT * FROM {qualified(READ)}(%(ids)s::{names().key_type}[])"
 
@@ -190,8 +208,9 @@ def reading() -> str:
     user = f"u.{n.key}"
     of_tables = f"SELECT {put_together_text('k')} {typed_row(user)}"
     of_blob = f"SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = {user}"
-    return f"""SELECT {user}, r.dual_write, r.read_tables,
-      CASE WHEN r.read_tables THEN ({of_tables}) WHEN NOT r.read_tables THEN ({of_blob}) END
+    text = f"""CASE WHEN {reads_tables(user)} THEN ({of_tables})
+        WHEN NOT r.read_tables THEN ({of_blob}) END"""
+    return f"""SELECT {user}, r.dual_write, r.read_tables, {marked_to_compare(text)}
     FROM {n.users} u {_route()} CROSS JOIN {gone()} WHERE {user} = ANY(%(ids)s::{n.key_type}[])"""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prefs.sql.installed import foreign_key_name
 from prefs.sql.names import literal, names, qualified, quote
 
@@ -37,10 +39,16 @@ def delete_orphans(table: str) -> str:
       SELECT FROM {n.users} u WHERE u.{n.key} = t.user_id)"""
 
 
-def valid_key(table: str) -> str:
-    """One row where the key of a table is there, and valid."""
-    return f"""SELECT FROM pg_constraint WHERE conrelid = {literal(qualified(table))}::regclass
-    AND conname = {literal(foreign_key_name(table))} AND convalidated"""
+def missing(tables: Iterable[str]) -> str:
+    """Those of these tables whose key is not there, or not valid: (table)."""
+    rows = ", ".join(
+        f"({literal(table)}, {literal(qualified(table))}::regclass,"
+        f" {literal(foreign_key_name(table))})"
+        for table in tables
+    )
+    return f"""SELECT t.name FROM (VALUES {rows}) t(name, id, key) WHERE NOT EXISTS (
+      SELECT FROM pg_constraint k WHERE k.conrelid = t.id AND k.conname = t.key
+      AND k.convalidated)"""
 
 
 def lock_table(table: str) -> str:

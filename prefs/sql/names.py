@@ -12,7 +12,7 @@ from functools import cache
 
 from django.contrib.auth import get_user_model
 from django.db import connection
-from waffle import get_waffle_switch_model
+from waffle import get_waffle_sample_model, get_waffle_switch_model
 
 from prefs.mapping import BLOB_COLUMN, NOTIFICATION_TABLE, RESIDUE_COLUMN, USER_TABLE
 
@@ -20,6 +20,9 @@ AUDIT_TABLE = "prefs_audit"
 TRANSITION_TABLE = "prefs_transition"
 ARCHIVE_TABLE = "prefs_archive"
 DEPARTURE_TABLE = "prefs_archive_departure"
+MISMATCH_TABLE = "prefs_mismatch"
+SHADOW_TABLE = "prefs_shadow"
+RUN_TABLE = "prefs_run"
 
 
 # Where the schema of a table or a function of ours goes.
@@ -55,6 +58,7 @@ class Names:
     key: str
     key_type: str
     switches: str
+    samples: str
     blob: str = quote(BLOB_COLUMN)
     residue: str = quote(RESIDUE_COLUMN)
     user_table: str = qualified(USER_TABLE)
@@ -67,7 +71,7 @@ def names() -> Names:
     users = get_user_model()._meta
     assert users.pk is not None
     assert users.pk.column is not None
-    table, switches = site_tables()
+    table, switches, samples = site_tables()
     key_type = users.pk.rel_db_type(connection)
     assert key_type is not None
     return Names(
@@ -75,13 +79,14 @@ def names() -> Names:
         key=quote(users.pk.column),
         key_type=key_type,
         switches=qualified(switches),
+        samples=qualified(samples),
     )
 
 
-def site_tables() -> tuple[str, str]:
-    """The tables that were there before: users, and waffle's switches."""
+def site_tables() -> tuple[str, str, str]:
+    """The tables that were there before: users, waffle's switches and waffle's samples."""
     users, switches = get_user_model()._meta, get_waffle_switch_model()._meta
-    return users.db_table, switches.db_table
+    return users.db_table, switches.db_table, get_waffle_sample_model()._meta.db_table
 
 
 def keyset(key: str) -> str:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE
 from prefs.routing import Route
-from prefs.sql import changes, copying, documents, writes
+from prefs.sql import changes, copying, documents, shadow, writes
 from prefs.sql.expressions import same
 from prefs.sql.functions import DOCUMENT_TEXT, NOT_STORED
 from prefs.sql.names import names, qualified
@@ -30,7 +31,14 @@ def functions() -> dict[str, StoredFunction]:
     bounds = f"{key}, {key}"
     one, locked = documents.reading_document(), documents.reading_locked_document()
     copy, differing = _by_range(copying.copying_missing), _by_range(copying.differing)
+    mismatches = f"TABLE (key {key}, leaves text[], blob text, tables text, failed text)"
+    # It waits for locks by a bound of its own, and hides why it fails.
+    bounded = "STABLE SET lock_timeout = 0"
+    comparing = _function(
+        shadow.COMPARE, f"{key}[], integer", mismatches, shadow.comparing(), volatility=bounded
+    )
     found = [
+        replace(comparing, kept=True),
         _function(documents.READ, f"{key}[]", read, _query(documents.reading(), "ids")),
         _function(documents.DOCUMENT, key, "text", numbered(one), volatility="STABLE STRICT"),
         _function(documents.DOCUMENT_LOCKED, f"{key}, text", "text", numbered(locked)),

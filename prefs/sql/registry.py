@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from functools import cache
 
-from prefs.sql import planned, trigger_functions
+from prefs.sql import planned, shadow, trigger_functions
 from prefs.sql.functions import FUNCTIONS
 from prefs.sql.stored import StoredFunction
 
 
 @cache
 def called() -> tuple[StoredFunction, ...]:
-    """Those that statements call. They run with the caller's rights: the tables' rights hold."""
-    return (*FUNCTIONS, *planned.functions().values())
+    """Those that statements call. They run with the caller's rights: the tables' rights hold.
+
+    But the one that says whether a verification stands, for roles that read preferences.
+    """
+    stands = shadow.stands(trigger_functions.SAFE_PATH)
+    return (*FUNCTIONS, stands, *planned.functions().values())
 
 
 @cache

@@ -6,12 +6,24 @@ A role gets on the typed tables what it has on the column, and no more.
 from __future__ import annotations
 
 from prefs.mapping import BLOB_COLUMN, NOTIFICATION_TABLE, USER_TABLE
-from prefs.sql.names import ARCHIVE_TABLE, DEPARTURE_TABLE, literal, names, qualified, quote
+from prefs.sql.names import (
+    ARCHIVE_TABLE,
+    AUDIT_TABLE,
+    DEPARTURE_TABLE,
+    MISMATCH_TABLE,
+    SHADOW_TABLE,
+    literal,
+    names,
+    qualified,
+    quote,
+)
 
 TYPED_TABLES = (USER_TABLE, NOTIFICATION_TABLE)
 # Those that hold documents, or what is left of them.
-DOCUMENT_TABLES = (*TYPED_TABLES, ARCHIVE_TABLE)
-KEPT_TABLES = (*DOCUMENT_TABLES, DEPARTURE_TABLE)
+DOCUMENT_TABLES = (*TYPED_TABLES, ARCHIVE_TABLE, MISMATCH_TABLE)
+# Those that whoever reads documents adds to: what shadow reads find.
+NOTED_TABLES = (MISMATCH_TABLE, SHADOW_TABLE)
+KEPT_TABLES = (*DOCUMENT_TABLES, DEPARTURE_TABLE, SHADOW_TABLE)
 PUBLIC = "PUBLIC"
 
 
@@ -49,21 +61,32 @@ def lacking() -> str:
     writes, and could lock no user's row without the column, by UPDATE on any other.
     """
     n = names()
-    users, switches = literal(n.users), literal(n.switches)
-    tables = ", ".join(literal(qualified(table)) for table in TYPED_TABLES)
+    users = literal(n.users)
+    # What is read of each of waffle's tables.
+    settings = {literal(n.switches): "active", literal(n.samples): "percent"}
+    waffles = "\n    UNION ALL\n    ".join(
+        f"""SELECT r, format('GRANT SELECT (name, {value}) ON %%s TO %%I', {table}, r)
+    FROM role WHERE reads
+    AND NOT (has_column_privilege(r, {table}, 'name', 'SELECT')
+      AND has_column_privilege(r, {table}, '{value}', 'SELECT'))"""
+        for table, value in settings.items()
+    )
+    schemas = ", ".join(f"{table}::regclass" for table in settings)
+    tables, noted = (
+        ", ".join(literal(qualified(table)) for table in some)
+        for some in (TYPED_TABLES, NOTED_TABLES)
+    )
     return f"""WITH role AS MATERIALIZED (SELECT * FROM unnest(
       %(roles)s::name[], %(reads)s::boolean[], %(writes)s::boolean[]) role(r, reads, writes))
     SELECT r, format('GRANT %%s ON %%s TO %%I', string_agg(p, ', ' ORDER BY o), t, r)
-    FROM role, unnest(ARRAY[{tables}]) t,
+    FROM role, (SELECT t, false AS noted FROM unnest(ARRAY[{tables}]) t
+        UNION ALL SELECT t, true FROM unnest(ARRAY[{noted}]) t) tables,
       unnest(CASE WHEN reads THEN ARRAY['SELECT'] ELSE '{{}}' END
-        || CASE WHEN writes THEN ARRAY['INSERT', 'UPDATE'] ELSE '{{}}' END)
+        || CASE WHEN writes OR reads AND noted THEN ARRAY['INSERT', 'UPDATE'] ELSE '{{}}' END)
       WITH ORDINALITY p(p, o)
     WHERE NOT has_table_privilege(r, t, p) GROUP BY r, t
     UNION ALL
-    SELECT r, format('GRANT SELECT (name, active) ON %%s TO %%I', {switches}, r)
-    FROM role WHERE reads
-    AND NOT (has_column_privilege(r, {switches}, 'name', 'SELECT')
-      AND has_column_privilege(r, {switches}, 'active', 'SELECT'))
+    {waffles}
     UNION ALL
     SELECT r, format('GRANT EXECUTE ON FUNCTION %%s TO %%I', f, r)
     FROM role, unnest(%(functions)s::text[]) f
@@ -73,7 +96,7 @@ def lacking() -> str:
     SELECT r, format('GRANT USAGE ON SCHEMA %%I TO %%I', s.nspname, r)
     FROM role, pg_namespace s
     WHERE s.oid IN (SELECT c.relnamespace FROM pg_class c
-      WHERE c.oid IN ({switches}::regclass, {literal(n.user_table)}::regclass))
+      WHERE c.oid IN ({schemas}, {literal(n.user_table)}::regclass))
     AND NOT has_schema_privilege(r, s.oid, 'USAGE')
     UNION ALL
     SELECT r, NULL FROM role WHERE writes AND NOT EXISTS (SELECT FROM pg_attribute a
@@ -123,8 +146,11 @@ def definers() -> str:
     wants = [
         (n.users, "SELECT"),
         (n.switches, "SELECT"),
+        *((n.samples, p) for p in ("SELECT", "UPDATE")),
         *((qualified(t), p) for t in TYPED_TABLES for p in ("SELECT", "INSERT", "UPDATE")),
         (qualified(DEPARTURE_TABLE), "INSERT"),
+        (qualified(AUDIT_TABLE), "INSERT"),
+        *((qualified(MISMATCH_TABLE), p) for p in ("SELECT", "DELETE")),
     ]
     pairs = ", ".join(f"({literal(table)}, {literal(right)})" for table, right in wants)
     return f"""SELECT DISTINCT o.rolname, format('GRANT %%s ON %%s TO %%I', w.p, w.t, o.rolname)

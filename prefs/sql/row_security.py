@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefs.sql.names import ARCHIVE_TABLE, literal, names, oids, qualified, quote
+from prefs.sql.names import (
+    ARCHIVE_TABLE,
+    MISMATCH_TABLE,
+    literal,
+    names,
+    oids,
+    qualified,
+    quote,
+)
 from prefs.sql.rights import DOCUMENT_TABLES, KEPT_TABLES
 
 
@@ -71,8 +79,9 @@ def row_security() -> str:
 class Policy:
     """A policy of a table that follows the users table: who has the user has the row.
 
-    For a write the user's row is locked, as every write does first; so it asks for what the
-    users table lets this role update, not only for what it shows.
+    For a write of documents the user's row is locked, as every write does first; so it asks for
+    what the users table lets this role update, not only for what it shows. Who sees a user may
+    note what a shadow read found.
     """
 
     name: str
@@ -83,7 +92,8 @@ class Policy:
     def asked(self) -> str:
         """Its condition, spaced and bracketed as the catalog prints it."""
         n, table = names(), quote(self.table)
-        lock = "" if self.command == "SELECT" else " FOR NO KEY UPDATE OF u"
+        locks = self.command != "SELECT" and self.table != MISMATCH_TABLE
+        lock = " FOR NO KEY UPDATE OF u" if locks else ""
         return f"(EXISTS ( SELECT FROM {n.users} u WHERE (u.{n.key} = {table}.user_id){lock}))"
 
     @property

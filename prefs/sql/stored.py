@@ -20,8 +20,8 @@ class StoredFunction:
     traits: str
     """How it is run, as CREATE takes it and `installed` reads it of the catalogs."""
     body: str
-    definer: bool = False
-    """Whether it runs with its owner's rights, so that nobody may call it but by its trigger."""
+    kept: bool = False
+    """Whether it is kept from PUBLIC: it runs with its owner's rights, or hides why it fails."""
 
     @property
     def signature(self) -> str:
@@ -40,7 +40,7 @@ $function$"""
     def statements(self) -> tuple[str, ...]:
         """What makes it for those who may call it."""
         keep = f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC"
-        return (self.create, keep) if self.definer else (self.create,)
+        return (self.create, keep) if self.kept else (self.create,)
 
     @property
     def drop(self) -> str:

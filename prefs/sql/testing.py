@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prefs.mapping import BLOB_COLUMN
-from prefs.routing import SWITCHES
+from prefs.routing import SAMPLES, SWITCHES
 from prefs.sql.catalog import allow_turning
 from prefs.sql.names import literal, names, qualified, quote
 from prefs.sql.trigger_functions import TEST_DATABASE, TURNING
 
-_PUT_BACK = "test_database_switches"
+_TEST_SAMPLES = "prefs_test_samples"
 
 
 def prepare() -> tuple[str, ...]:
-    """Keep both switches as they are in a table that no flush knows, and put them back from it.
+    """Keep switches and samples as they are in tables that no flush knows, and put them back.
 
-    That table is also what the guards look for before they let a TRUNCATE through.
+    That of the switches is also what the guards look for before they let a TRUNCATE through.
     """
     n = names()
-    ours = ", ".join(map(literal, SWITCHES))
     return (
-        f"CREATE TABLE IF NOT EXISTS {qualified(TEST_DATABASE)} AS"
-        f" SELECT * FROM {n.switches} WHERE name IN ({ours})",
-        f"""CREATE OR REPLACE FUNCTION {qualified(_PUT_BACK)}() RETURNS trigger
+        *_keep(n.switches, SWITCHES, TEST_DATABASE, "test_database_switches"),
+        *_keep(n.samples, SAMPLES, _TEST_SAMPLES, "test_database_samples"),
+    )
+
+
+def _keep(table: str, ours: Iterable[str], kept: str, put_back: str) -> tuple[str, ...]:
+    listed = ", ".join(map(literal, ours))
+    return (
+        f"CREATE TABLE IF NOT EXISTS {qualified(kept)} AS"
+        f" SELECT * FROM {table} WHERE name IN ({listed})",
+        f"""CREATE OR REPLACE FUNCTION {qualified(put_back)}() RETURNS trigger
 LANGUAGE plpgsql AS $function$
 BEGIN
   {allow_turning().replace("SELECT", "PERFORM", 1)};
-  INSERT INTO {n.switches} SELECT * FROM {qualified(TEST_DATABASE)};
+  INSERT INTO {table} SELECT * FROM {qualified(kept)};
   {end_turning().replace("SELECT", "PERFORM", 1)};
   RETURN NULL;
 END
 $function$""",
-        f"CREATE OR REPLACE TRIGGER {_PUT_BACK} AFTER TRUNCATE ON {n.switches}"
-        f" FOR EACH STATEMENT EXECUTE FUNCTION {qualified(_PUT_BACK)}()",
+        f"CREATE OR REPLACE TRIGGER {put_back} AFTER TRUNCATE ON {table}"
+        f" FOR EACH STATEMENT EXECUTE FUNCTION {qualified(put_back)}()",
     )
 
 
@@ -46,11 +55,13 @@ def kept_switches() -> str:
 
 
 def put_back() -> tuple[str, ...]:
-    """Turn the switches to what is kept: tests that were killed leave them as they were."""
+    """Turn switches and samples to what is kept: tests that were killed leave them as they were."""
     return (
         allow_turning(),
         f"INSERT INTO {names().switches} SELECT * FROM {qualified(TEST_DATABASE)}"
         " ON CONFLICT (name) DO UPDATE SET active = excluded.active",
+        f"INSERT INTO {names().samples} SELECT * FROM {qualified(_TEST_SAMPLES)}"
+        " ON CONFLICT (name) DO UPDATE SET percent = excluded.percent",
         end_turning(),
     )
 

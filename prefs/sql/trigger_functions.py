@@ -11,6 +11,7 @@ from functools import cache
 
 from prefs.mapping import BLOB_COLUMN
 from prefs.routing import DUAL_WRITE, READ_TABLES, SWITCHES
+from prefs.sql import canary, shadow
 from prefs.sql.copying import upserts
 from prefs.sql.documents import switch, tables_document
 from prefs.sql.expressions import same
@@ -18,6 +19,7 @@ from prefs.sql.names import (
     ARCHIVE_TABLE,
     AUDIT_TABLE,
     DEPARTURE_TABLE,
+    MISMATCH_TABLE,
     TRANSITION_TABLE,
     literal,
     names,
@@ -30,6 +32,7 @@ from prefs.sql.writes import is_marked, is_within_marked
 CAPTURE = "prefs_capture"
 GUARD_ROWS = "prefs_guard_rows"
 GUARD_SWITCH = "prefs_guard_switch"
+GUARD_SAMPLE = "prefs_guard_sample"
 APPEND_ONLY = "prefs_append_only"
 GUARD_ARCHIVE = "prefs_guard_archive"
 DEPARTURE = "prefs_departure"
@@ -59,6 +62,8 @@ def functions() -> dict[str, StoredFunction]:
         _function(CAPTURE, _capture(), n.users),
         _function(GUARD_ROWS, _guard_rows(), n.user_table, n.notification_table),
         _function(GUARD_SWITCH, _guard_switch(), n.switches),
+        _function(GUARD_SAMPLE, canary.guard(TURNING, _EMPTIED_BY_TESTS), n.samples),
+        _function(shadow.FOUND, shadow.found(), qualified(MISMATCH_TABLE)),
         _function(APPEND_ONLY, _append_only(), qualified(AUDIT_TABLE)),
         _function(GUARD_ARCHIVE, _guard_archive(), archive),
         _function(DEPARTURE, _departure(), archive),
@@ -79,7 +84,7 @@ def _function(name: str, body: str, *tables: str) -> StoredFunction:
         returns="trigger",
         traits=f"VOLATILE SECURITY DEFINER SET search_path = {SAFE_PATH} SET row_security = off",
         body=body.replace("BEGIN\n", refusal, 1),
-        definer=True,
+        kept=True,
     )
 
 
@@ -204,7 +209,8 @@ _EMPTIED_BY_TESTS = f"""tg_op = 'TRUNCATE' AND EXISTS (SELECT FROM pg_catalog.pg
 def _guard_switch() -> str:
     """Refuse to turn, delete or truncate the switches but in a flip's own transaction.
 
-    A row that is gone can be put back with the value that the last transition gave it.
+    A row that is gone can be put back with the value that the last transition gave it. With the
+    route the canary ends, in the same transaction.
     """
     ours = ", ".join(map(literal, SWITCHES))
     return f"""DECLARE
@@ -212,6 +218,9 @@ def _guard_switch() -> str:
   expected boolean;
 BEGIN
   IF current_setting('{TURNING}', true) = pg_current_xact_id()::text THEN
+    IF tg_op <> 'UPDATE' OR old.active <> new.active THEN
+{canary.lower_to_zero()}
+    END IF;
     RETURN CASE WHEN tg_op = 'DELETE' THEN old ELSE new END;
   END IF;
   IF {_EMPTIED_BY_TESTS} THEN

@@ -1,10 +1,11 @@
 """The triggers that expand installs: they hold the protocol for writers that are not ours.
 
 `prefs_capture` mirrors what others write to the blob, `prefs_guard_rows` refuses what others
-write to the typed tables while those are mirrored, `prefs_guard_switch` refuses whoever turns
-a switch past the gates, `prefs_append_only` keeps the audit as it was written. The archive
-never changes: `prefs_guard_archive` refuses to, but that a row goes with its user, and then
-`prefs_departure` keeps its digest. What each does is in `trigger_functions`.
+write to the typed tables while those are mirrored, `prefs_guard_switch` and `prefs_guard_sample`
+refuse whoever turns a switch or raises a sample past the gates, `prefs_append_only` keeps the audit
+as it was written. The archive never changes: `prefs_guard_archive` refuses to, but that a row goes
+with its user, and then `prefs_departure` keeps its digest. What each does is in
+`trigger_functions`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefs.sql.expressions import same
-from prefs.sql.names import ARCHIVE_TABLE, AUDIT_TABLE, names, qualified, quote
+from prefs.sql.names import ARCHIVE_TABLE, AUDIT_TABLE, MISMATCH_TABLE, names, qualified, quote
+from prefs.sql.shadow import FOUND
 from prefs.sql.trigger_functions import (
     APPEND_ONLY,
     CAPTURE,
     DEPARTURE,
     GUARD_ARCHIVE,
     GUARD_ROWS,
+    GUARD_SAMPLE,
     GUARD_SWITCH,
 )
 from prefs.sql.writes import is_not_marked
@@ -79,15 +82,17 @@ def guard_triggers() -> tuple[Trigger, ...]:
         ]
     for table, guard, rows in (
         (names().switches, GUARD_SWITCH, "BEFORE INSERT OR DELETE OR UPDATE"),
+        (names().samples, GUARD_SAMPLE, "BEFORE INSERT OR DELETE OR UPDATE"),
         (qualified(AUDIT_TABLE), APPEND_ONLY, "BEFORE DELETE OR UPDATE"),
     ):
         found += [
             Trigger(guard, table, rows, "ROW", guard),
             Trigger("prefs_no_truncate", table, "BEFORE TRUNCATE", "STATEMENT", guard),
         ]
-    archive = qualified(ARCHIVE_TABLE)
+    archive, noted = qualified(ARCHIVE_TABLE), "AFTER INSERT OR UPDATE OF found_at"
     return (
         *found,
+        Trigger(FOUND, qualified(MISMATCH_TABLE), noted, "ROW", FOUND),
         Trigger(GUARD_ARCHIVE, archive, "BEFORE DELETE OR UPDATE", "ROW", GUARD_ARCHIVE),
         Trigger(DEPARTURE, archive, "AFTER DELETE", "ROW", DEPARTURE),
     )

@@ -13,7 +13,8 @@ def unsupported() -> str:
     """
     n = names()
     tables = ", ".join(
-        literal(table) for table in (n.users, n.switches, *(qualified(t) for t in KEPT_TABLES))
+        literal(table)
+        for table in (n.users, n.switches, n.samples, *(qualified(t) for t in KEPT_TABLES))
     )
     return f"""SELECT c.oid::regclass::text, w.why FROM unnest(ARRAY[{tables}]) t
     JOIN pg_class c ON c.oid = to_regclass(t), LATERAL (VALUES

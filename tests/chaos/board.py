@@ -11,7 +11,7 @@ from pathlib import Path
 
 SLOTS = 13
 _HEADER = 64
-_USED, _EPOCH, _HELD, _WAITS, _WANTED, _PASSES = range(SLOTS, SLOTS + 6)
+_USED, _EPOCH, _HELD, _WAITS, _WANTED, _PASSES, _RAISES = range(SLOTS, SLOTS + 7)
 
 
 class Epoch(enum.IntEnum):
@@ -104,6 +104,15 @@ class Board:
     @passes.setter
     def passes(self, passes: int) -> None:
         self._header[_PASSES] = passes
+
+    @property
+    def raises(self) -> bool:
+        """Whether the flipper is just raising the canary."""
+        return bool(self._header[_RAISES])
+
+    @raises.setter
+    def raises(self, raises: bool) -> None:
+        self._header[_RAISES] = raises
 
     def acknowledged(self, slot: int, place: int, token: int) -> None:
         """From now on every read must see this token."""

@@ -30,6 +30,7 @@ class Totals:
     crashes: int = 0
     cancels: int = 0
     flips: int = 0
+    raises: int = 0
     runs: int = 0
     verdict: Verdict = field(default_factory=Verdict)
     missing_users: int = 0
@@ -51,6 +52,7 @@ def conclude(totals: Totals, folder: Path, board: Board, events: Sequence[Event]
     operators.settle()
     totals.differences = operators.differences()
     totals.flips, totals.runs = operators.flips(), operators.runs()
+    totals.raises = operators.raises()
     found = documents()
     totals.verdict = judge(entries(folder), found, gone=board.gone())
     places = range(board.used)

@@ -20,6 +20,7 @@ from pathlib import Path
 from django.db import connection
 
 from tests.chaos.board import Board, Epoch
+from tests.chaos.canary import Canarian
 from tests.chaos.client import Client
 from tests.chaos.clients import Merger, Newcomers, RawWriter, SecondMerger, Transactor, Unchanged
 from tests.chaos.cluster import Server
@@ -52,6 +53,7 @@ _EVERYBODY: tuple[Role, ...] = (
     Flipper,
     Backfiller,
     Tenant,
+    Canarian,
     *_PREVIOUS,
 )
 USERS = 2_000

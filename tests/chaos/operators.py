@@ -11,12 +11,14 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 
 from django.db import DEFAULT_DB_ALIAS as ALIAS
 from django.db import DatabaseError, InterfaceError, connection
 
 from prefs.ddl import LockNotObtained, sqlstate
+from prefs.engine import canary
 from prefs.engine.archiving import ArchiveInterrupted, ArchiveStale
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import ColumnGone, Control, LockUnavailable
@@ -27,13 +29,16 @@ from prefs.engine.leases import LeaseLost, RunHeld
 from prefs.engine.repair import Direction, PrimaryMoved
 from prefs.engine.states import EDGES, OutOfOrder, State, current_state
 from prefs.engine.verification import verify
-from prefs.models import Run, Transition
+from prefs.models import AuditEntry, Run, Transition
+from prefs.routing import CANARY
 from tests.chaos.board import Board, Epoch
 from tests.chaos.evidence import Complaints, Differing
 from tests.chaos.taking import SETTINGS, take
 
 # How often the mirror is switched on by somebody who takes their time before and after it.
 _UNHURRIED = 0.5
+# How often clients read the tables for a while in dual_write.
+_BY_CANARY = 0.8
 # Another operator was there first, a gate was unmet, a lock was not to be had; the run has ended.
 _EXPECTED = (
     ArchiveInterrupted,
@@ -48,6 +53,7 @@ _EXPECTED = (
     LeaseLost,
     LockUnavailable,
     LockNotObtained,
+    canary.NotRaised,
 )
 
 
@@ -108,6 +114,8 @@ class Flipper(Operator):
             # Many users are written by one route, and differ after the flip.
             time.sleep(self.random.uniform(0, 0.4))
             self._await_a_waiting_write()
+        if state is State.DUAL_WRITE and self.random.random() < _BY_CANARY:
+            self._by_canary()
         try:
             self._take(ways[0])
         except GateRefused:
@@ -118,6 +126,21 @@ class Flipper(Operator):
         if unhurried:
             # Writers who know the column alone meet blobs that are behind, and typed rows.
             time.sleep(self.random.uniform(0, 0.4))
+
+    def _by_canary(self) -> None:
+        """Have clients read the tables for a while before the next flip ends that."""
+        percent = Decimal(self.random.choice((1, 50, 100)))
+        try:
+            canary.turn(ALIAS, CANARY, percent, SETTINGS)
+        except GateRefused:
+            self.catch_up()
+            verify(ALIAS, SETTINGS, self.control, report=self.differing.add)
+            self.board.raises = True
+            try:
+                canary.turn(ALIAS, CANARY, percent, SETTINGS)
+            finally:
+                self.board.raises = False
+        time.sleep(self.random.uniform(0, 0.5))
 
     def _await_a_waiting_write(self) -> None:
         """Let a write begin that waits for a row: its trigger fires after the flip."""
@@ -215,6 +238,12 @@ def flips() -> int:
     return Transition.objects.count()
 
 
+def raises() -> int:
+    """How often the canary was raised."""
+    entries = AuditEntry.objects.filter(event=AuditEntry.Event.SAMPLE)
+    return entries.filter(subject__startswith="canary from 0.0 %").count()
+
+
 def recorded() -> list[tuple[float, str]]:
     """What the database has on record: (seconds of the epoch, what)."""
     found = []
@@ -222,6 +251,10 @@ def recorded() -> list[tuple[float, str]]:
         found.append((each.taken_at.timestamp(), f"transition from {each}"))
         if each.settled_at:
             found.append((each.settled_at.timestamp(), f"{each} has settled"))
+    found += [
+        (entry.recorded_at.timestamp(), f"{entry.subject} by {entry.program}")
+        for entry in AuditEntry.objects.filter(event=AuditEntry.Event.SAMPLE)
+    ]
     for run in Run.objects.order_by("pk"):
         found.append((run.phase_began_at.timestamp(), f"{run} begins: {run.phase}"))
         if run.finished_at:

@@ -30,7 +30,8 @@ def lines(totals: Totals) -> list[str]:
         *found,
         f"seed {totals.seed}, {totals.seconds:.0f} s",
         f"in doubt {verdict.in_doubt}, undone on purpose {verdict.undone}, cancelled sessions"
-        f" {totals.cancels}, runs done {totals.runs}, complaints {len(totals.complaints)}",
+        f" {totals.cancels}, runs done {totals.runs}, canary raised {totals.raises} times,"
+        f" complaints {len(totals.complaints)}",
         f"{verdict.acknowledged} acknowledged writes, {totals.flips} flips, {totals.kills} kills,"
         f" {totals.crashes} immediate stops: {len(verdict.lost)} lost,"
         f" {len(verdict.from_nowhere)} from nowhere, {totals.missing_users} users missing,"

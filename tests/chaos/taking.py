@@ -15,6 +15,7 @@ from prefs.engine.transitions import take_transition
 from tests.chaos.stamper import OVERRIDES
 
 NO_TIME = timedelta(0)
+SIGNATURE = Signature(actor="chaos", reason="the harness")
 SETTINGS = replace(
     conf.Settings(),
     cutover_soak=NO_TIME,
@@ -28,6 +29,5 @@ SETTINGS = replace(
 def take(target: State | None, control: Control, *, forward: bool) -> None:
     """Take a transition, answering for the trigger that the site has."""
     gates = {gate for e in EDGES if e.target is target and e.forward is forward for gate in e.gates}
-    signature = Signature(actor="chaos", reason="the harness", overrides=OVERRIDES & gates)
-    with acting_as(signature):
+    with acting_as(replace(SIGNATURE, overrides=OVERRIDES & gates)):
         take_transition(ALIAS, target, SETTINGS, control, forward=forward)

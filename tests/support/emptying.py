@@ -23,7 +23,7 @@ BEGIN
     FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
     AND c.relname NOT IN
       ('django_migrations', 'django_content_type', 'auth_permission', 'waffle_switch',
-       'prefs_test_database')
+       'waffle_sample', 'prefs_test_database', 'prefs_test_samples')
   LOOP
     IF here.size > 1000000 THEN
       EXECUTE format('TRUNCATE %s CASCADE', here.name);
@@ -33,6 +33,8 @@ BEGIN
   END LOOP;
   DELETE FROM waffle_switch;
   INSERT INTO waffle_switch SELECT * FROM prefs_test_database;
+  DELETE FROM waffle_sample;
+  INSERT INTO waffle_sample SELECT * FROM prefs_test_samples;
 END $$"""
 
 

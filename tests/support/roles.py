@@ -66,8 +66,8 @@ def give_everything_to(owner: str) -> None:
 
 # What a role needs to run a copy or a comparison; a policy decides which users it sees.
 _RUNS = (
-    "GRANT SELECT ON accounts_user, user_preferences, notification_preferences, waffle_switch"
-    " TO {role}",
+    "GRANT SELECT ON accounts_user, user_preferences, notification_preferences, waffle_switch,"
+    " waffle_sample TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON prefs_run, prefs_range, prefs_transition, prefs_audit"
     " TO {role}",
     "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",

@@ -11,6 +11,7 @@ from prefs.engine.evidence import (
     last_mirror_on,
     last_settled,
     last_verification,
+    mismatches_since,
     seconds_since,
 )
 from prefs.engine.findings import Finding, Inquiry
@@ -31,7 +32,10 @@ def verified_since_mirror(inquiry: Inquiry) -> Finding:
 
 
 def _judge(gate: Gate, inquiry: Inquiry, since: datetime | None, ttl: float) -> Finding:
-    """Whether the last verification found zero, began after `since`, and at most `ttl` s ago."""
+    """Whether the last verification found zero, after `since`, and at most `ttl` s ago.
+
+    What a shadow read has found since it began speaks against it.
+    """
     run = last_verification(inquiry.alias)
     met, figures = False, dict[str, Any]()
     if run is None or run.finished_at is None:
@@ -50,16 +54,20 @@ def _judge(gate: Gate, inquiry: Inquiry, since: datetime | None, ttl: float) -> 
         }
         # From its beginning: users compared then may have been written since by other hands.
         age = (database_now(inquiry.alias) - run.started_at).total_seconds()
-        met, found = _worth(run, age, ttl)
+        figures["mismatches"] = mismatches_since(run, inquiry.alias)
+        met, found = _worth(run, age, ttl, figures["mismatches"])
     reverse = Direction.of(current_state(inquiry.alias).route) is Direction.REVERSE
     backfill = f"manage.py backfill_prefs{' --reverse' if reverse else ''}"
     remedy = f"Run `{backfill}`, then `manage.py verify_prefs`."
     return Finding(gate=gate, met=met, found=found, remedy=remedy, figures=figures)
 
 
-def _worth(run: Run, age: float, ttl: float) -> tuple[bool, str]:
+def _worth(run: Run, age: float, ttl: float, mismatches: int) -> tuple[bool, str]:
     if run.differing:
         return False, f"run {run.pk} found {run.differing} users whose stores differ"
+    if mismatches:
+        since = f"since run {run.pk} began, which found none"
+        return False, f"shadow reads found {mismatches} users to differ {since}"
     found = f"run {run.pk} compared {run.users} users and found no difference"
     if age > ttl:
         found += f", {age:.0f} s ago; it counts for {ttl:.0f} s"

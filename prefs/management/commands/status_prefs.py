@@ -16,7 +16,10 @@ from prefs.management.base import ATTENTION, Outcome, PrefsCommand
 from prefs.management.commands.backfill_prefs import run_figures
 from prefs.management.commands.quarantine_prefs import accepted_figures
 from prefs.management.progress import span
+from prefs.models import ShadowReads
 
+# So many mismatches are shown to people; all of them are in the JSON.
+_SHOWN = 10
 _MARKS = {(True, False): "met  ", (False, False): "UNMET", (False, True): "OVERRIDDEN"}
 
 
@@ -70,6 +73,21 @@ def _figures(found: Status, step: NextStep) -> dict[str, Any]:
         "differing": found.standing.differing,
         "quarantined": {each.leaf or DOCUMENT: each.users for each in found.quarantined},
         "accepted": accepted_figures(found.quarantined),
+        "canary": float(found.canary),
+        "shadow": float(found.shadow),
+        "shadow_reads": _shadow_figures(found.shadow_reads),
+        "mismatches": [
+            {
+                "user": each.pk,
+                "leaves": each.leaves,
+                "times": each.times,
+                "first_found_at": each.first_found_at.isoformat(),
+                "found_at": each.found_at.isoformat(),
+                "blob_digest": each.blob_digest,
+                "tables_digest": each.tables_digest,
+            }
+            for each in found.mismatches
+        ],
         "archive": found.archive and found.archive.figures(),
         "runs": [run_figures(run) for run in found.runs],
     }
@@ -87,6 +105,7 @@ def _lines(found: Status, step: NextStep) -> list[str]:
         f"quarantine   {leaves} leaves{more}",
     ]
     lines += _indented([str(each) for each in found.quarantined])
+    lines += _canary_lines(found)
     if made := found.archive:
         lines.append(
             f"archive      {made.users} users, {made.bytes:,} bytes, made {moment(made.made_at)}"
@@ -107,6 +126,28 @@ def _lines(found: Status, step: NextStep) -> list[str]:
     for run in found.runs:
         users = run.so_far("users")
         lines.append(f"  {run} {run.status}, {run.phase}, {users} users, {run.holder}")
+    return lines
+
+
+def _shadow_figures(counts: ShadowReads | None) -> dict[str, int]:
+    return {
+        name: getattr(counts, name) if counts else 0 for name in ("compared", "differing", "failed")
+    }
+
+
+def _canary_lines(found: Status) -> list[str]:
+    """The percentages, and whom shadow reads found to differ, the last first."""
+    counts = found.shadow_reads
+    compared = f", {counts.compared} compared, {counts.failed} not" if counts else ""
+    lines = [f"canary       {found.canary} % of users; shadow reads {found.shadow} %{compared}"]
+    if found.mismatches:
+        lines.append(f"MISMATCHES   {len(found.mismatches)} users, found by shadow reads")
+        lines += _indented(
+            [
+                f"{each}; {each.times} times, last {each.found_at:%Y-%m-%d %H:%M:%S} UTC"
+                for each in found.mismatches[:_SHOWN]
+            ]
+        )
     return lines
 
 

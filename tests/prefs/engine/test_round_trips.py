@@ -29,9 +29,9 @@ def asked() -> Inquiry:
 SENT: dict[str, tuple[Callable[[], object], int]] = {
     "the gates of a step forward": (lambda: evaluate(FORWARD, asked()), 15),
     "a look": (lambda: look(ALIAS), 7),
-    "everything that is wrong": (lambda: problems(ALIAS), 17),
+    "everything that is wrong": (lambda: problems(ALIAS), 18),
     "whether somebody is hidden": (lambda: hidden_from(ALIAS), 1),
-    "a status": (lambda: next_step(status(ALIAS, SOON)), 51),
+    "a status": (lambda: next_step(status(ALIAS, SOON)), 55),
 }
 
 

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
 from prefs.ddl import sqlstate
-from prefs.engine import backfill, flips, transitions
+from prefs.engine import backfill, canary, flips, transitions
 from prefs.engine.batches import Control
 from prefs.engine.repair import Direction
 from prefs.engine.sight import UsersHidden
 from prefs.engine.states import State, current_state, edge
 from prefs.engine.verification import verify
 from prefs.models import Run
+from prefs.routing import CANARY
+from prefs.sql import shadow
 from tests.prefs.interleavings.parts import Did, Part
 from tests.prefs.interleavings.play import DrainClock, each_statement, pause
+from tests.prefs.interleavings.world import FIRST
 from tests.support import roles
 from tests.support.steps import ALIAS, ORDER, SOON
 from tests.support.stores import query
+from tests.support.tampering import behind_their_backs
 
 _EVERYBODY = {"after": None, "upto": 10_000}
 REFUSED = "GateRefused"
@@ -109,6 +114,63 @@ CAREFUL = Part(name="careful", steps=3, act=_careful)
 def turning(target: State) -> Part:
     """One flip and its drain."""
     return Part(name=f"flip to {target}", steps=2, act=lambda did: flip_and_drain(target))
+
+
+def set_canary(percent: int) -> None:
+    """Turn the canary under its gates, as they are now."""
+    canary.turn(ALIAS, CANARY, Decimal(percent), SOON)
+
+
+def _there_and_back(did: Did) -> None:
+    set_canary(100)
+    pause()
+    flip_and_drain(State.EXPANDED)
+    pause()
+    flip_and_drain(State.DUAL_WRITE)
+
+
+THERE_AND_BACK = Part(name="there and back", steps=5, act=_there_and_back)
+
+
+def _up_and_down(did: Did) -> None:
+    set_canary(100)
+    pause()
+    set_canary(0)
+
+
+UP_AND_DOWN = Part(name="up and down", steps=2, act=_up_and_down)
+
+
+def _up_and_over(did: Did) -> None:
+    set_canary(100)
+    pause()
+    flip_and_drain(State.READ_CUTOVER)
+
+
+UP_AND_OVER = Part(name="up and over", steps=3, act=_up_and_over)
+
+
+def _slowly_up(did: Did) -> None:
+    with transaction.atomic():
+        set_canary(100)
+        pause()
+
+
+SLOWLY_UP = Part(name="slowly up", steps=2, act=_slowly_up, may_raise=(REFUSED,))
+
+
+def _mismatch(did: Did) -> None:
+    """Somebody damages a mirror past the guards, and then a shadow read tells of it."""
+    with behind_their_backs():
+        query(f"UPDATE user_preferences SET theme = 'light' WHERE user_id = {FIRST}")
+    did(lambda world: setattr(world, "damaged", True))
+    pause()
+    given = {"user": FIRST, "leaves": '["theme"]', "blob": "", "tables": ""}
+    query(shadow.note(), given)
+    did(lambda world: setattr(world, "damaged", False))
+
+
+MISMATCH = Part(name="mismatch", steps=2, act=_mismatch)
 
 
 def _copy(did: Did) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -243,6 +244,19 @@ def merge_in_one_snapshot(did: Did) -> None:
         pause()
         UserPreferences.objects.merge(FIRST, MERGED)
     did(wrote(FIRST, MERGED))
+
+
+@_part(2)
+def read(did: Did) -> None:
+    """A client that reads twice: by the canary, where it is up."""
+    for again in (False, True):
+        if again:
+            pause()
+        did(partial(_saw, UserPreferences.objects.document(FIRST)))
+
+
+def _saw(document: Any, world: World) -> None:
+    world.read(FIRST, document)
 
 
 @_part(2)

@@ -73,6 +73,7 @@ class Scenario:
             for key in sorted(expected.keys() | found.read.keys())
             if expected.get(key) != found.read.get(key)
         ]
+        wrong += world.stale
         if found.state not in self.ends:
             wrong.append(f"the state is {found.state}")
         if found.apart and found.state.route.mirrored and (self.converges or found.claimed):

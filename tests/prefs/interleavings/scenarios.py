@@ -172,5 +172,20 @@ def _evidence() -> Iterable[Scenario]:
         yield _of("evidence", _COPIED, cast, State.DUAL_WRITE, converges=False)
 
 
-_ALL = (_ways, _switched_off, _pairs, _gone, _background, _hidden, _evidence)
+def _canary() -> Iterable[Scenario]:
+    """Some read the mirror, while it is raised, lowered, ended by a flip or by a mismatch."""
+    up = Scene(State.DUAL_WRITE, verified=True)
+    for writer in (*_MAIN, parts.previous, parts.change, parts.prepare):
+        yield _of("canary", up, [ops.UP_AND_DOWN, writer, parts.read])
+        over = [ops.UP_AND_OVER, writer, parts.read]
+        yield _of("canary", up, over, State.READ_CUTOVER)
+    for writer in _MAIN:
+        # Who writes between the two flips writes the blob alone.
+        back = [ops.THERE_AND_BACK, writer, parts.read]
+        yield _of("canary", up, back, converges=False)
+    mismatched = [ops.SLOWLY_UP, ops.MISMATCH, parts.read]
+    yield _of("canary", up, mismatched, converges=False)
+
+
+_ALL = (_ways, _switched_off, _pairs, _gone, _background, _hidden, _evidence, _canary)
 SCENARIOS = {scenario.name: scenario for some in _ALL for scenario in some()}

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 
 from prefs.engine.states import State
-from prefs.routing import SWITCHES
+from prefs.routing import CANARY, SWITCHES
 from prefs.sql.copying import upserts
 from prefs.sql.names import literal
 from tests.prefs.interleavings.world import START
@@ -21,6 +21,7 @@ _EMPTIED = (
     "prefs_range",
     "prefs_transition",
     "prefs_audit",
+    "prefs_mismatch",
 )
 
 
@@ -36,18 +37,20 @@ class Mirror(enum.Enum):
 class Scene:
     """A state that was reached by a settled transition, and people in it.
 
-    Where the way on asks for a verification of an equal mirror, there is one on record.
+    Where the way on asks for a verification of an equal mirror, there is one on record; elsewhere
+    where it says that it is `verified`.
     """
 
     state: State
     mirror: Mirror = Mirror.EQUAL
+    verified: bool = False
 
     def prepare(self) -> None:
         """Have a function of this session make it, which plans its statements once.
 
         What earlier plays have left in the tables is cleared away, or each would be slower.
         """
-        query(f"VACUUM waffle_switch, {', '.join(_EMPTIED)}")
+        query(f"VACUUM waffle_switch, waffle_sample, {', '.join(_EMPTIED)}")
         query(
             "CREATE OR REPLACE FUNCTION pg_temp.make_scene() RETURNS void LANGUAGE plpgsql AS"
             f" $scene$DECLARE counts bigint[]; BEGIN {self._statements()} END$scene$"
@@ -65,6 +68,7 @@ class Scene:
         )
         return f"""SET LOCAL session_replication_role = replica;
         {"".join(f"DELETE FROM {table};" for table in _EMPTIED)} {switches}
+        UPDATE waffle_sample SET percent = 0 WHERE name = {literal(CANARY)} AND percent <> 0;
         INSERT INTO prefs_transition (from_state, to_state, actor, reason, gates, figures,
             taken_at, settled_at)
           VALUES ('', {literal(self.state)}, '', '', '[]', '{{}}', now(), now());
@@ -74,7 +78,8 @@ class Scene:
         {self._mirror()}"""
 
     def _verification(self) -> str:
-        if self.state is not State.READ_CUTOVER or self.mirror is not Mirror.EQUAL:
+        asked = self.state is State.READ_CUTOVER and self.mirror is Mirror.EQUAL
+        if not (asked or self.verified):
             return ""
         return f"""INSERT INTO prefs_run (kind, status, phase, users, copied, differing, repaired,
             batches, retries, holder, error, paused, stopping, figures, started_at,

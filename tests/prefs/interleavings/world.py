@@ -38,6 +38,9 @@ class World:
     )
     keys: dict[int, int] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
+    damaged: bool = False
+    """Whether a mirror was damaged on purpose, and no mismatch is on record yet."""
+    stale: list[str] = field(default_factory=list)
 
     def write(self, person: int, leaves: Mapping[str, Any]) -> None:
         """Leaves of a document were set, or removed where they are None."""
@@ -45,6 +48,12 @@ class World:
             self.documents[person].pop(name, None)
             if value is not None:
                 self.documents[person][name] = value
+
+    def read(self, person: int, document: Document) -> None:
+        """A document was read; until a damage is told of, who reads the mirror may meet it."""
+        if not self.damaged and canonical(document) != canonical(self.documents[person]):
+            meant = canonical(self.documents[person])
+            self.stale.append(f"user {person} read {canonical(document)}, not {meant}")
 
     def expected(self) -> dict[int, str]:
         """The documents that must be read, by key."""
@@ -108,6 +117,7 @@ def _statement() -> str:
         {tables_document("u.id")}::text, {rows})), '[]') FROM accounts_user u)::text,
       coalesce((SELECT r.differing = 0 AND r.started_at > (SELECT t.settled_at
           FROM prefs_transition t ORDER BY t.id DESC LIMIT 1)
+          AND NOT EXISTS (SELECT FROM prefs_mismatch m WHERE m.found_at >= r.started_at)
         FROM prefs_run r WHERE r.kind = 'verification' AND r.status = 'done'
         ORDER BY r.id DESC LIMIT 1), false)
     FROM waffle_switch"""

@@ -77,8 +77,16 @@ def test_what_a_role_lacks_is_named_with_its_statements_by_the_gate_and_the_chec
 ) -> None:
     """Case B6: check --database, the gate and install_prefs name the GRANTs."""
     statements = [
-        f'GRANT SELECT, INSERT, UPDATE ON "public"."{table}" TO {app}' for table in TYPED
-    ] + [f'GRANT SELECT (name, active) ON "public"."waffle_switch" TO {app}']
+        f'GRANT SELECT, INSERT, UPDATE ON "public"."{table}" TO {app}'
+        for table in (*TYPED, "prefs_mismatch", "prefs_shadow")
+    ] + [
+        f'GRANT SELECT (name, {value}) ON "public"."waffle_{table}" TO {app}'
+        for table, value in (("switch", "active"), ("sample", "percent"))
+    ]
+    statements += [
+        f'GRANT EXECUTE ON FUNCTION "public"."{function} TO {app}'
+        for function in ('prefs_compare"(bigint[], integer)', 'prefs_verification_stands"()')
+    ]
     assert_refused(Gate.RIGHTS, State.DUAL_WRITE, f"the role {app} lacks", *statements)
     for command in (("check", "--database", "default"), ("install_prefs", "--dry-run")):
         said = run(*command)
@@ -99,7 +107,12 @@ def test_a_role_that_reads_the_column_alone_reads_the_typed_tables_alone(
     settings = replace(SOON, application_roles=(app,))
     found = finding(Gate.RIGHTS, State.DUAL_WRITE, settings).found
     assert f'GRANT SELECT ON "public"."user_preferences" TO {app}' in found
-    assert "INSERT" not in found
+    # It notes what its shadow reads find, and writes nothing else.
+    noted = [
+        f'GRANT SELECT, INSERT, UPDATE ON "public"."prefs_{t}"' for t in ("mismatch", "shadow")
+    ]
+    assert all(grant in found for grant in noted)
+    assert found.count("INSERT") == found.count("UPDATE") == len(noted)
     # By default a role that writes nothing is not taken for the application's.
     assert finding(Gate.RIGHTS, State.DUAL_WRITE).met
 

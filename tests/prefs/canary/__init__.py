@@ -1,0 +1,1 @@
+"""The canary and the shadow reads."""
