@@ -57,6 +57,11 @@ class Flaw:
         return self.what
 
 
+def flaw(part: Part, what: str, *statements: str, by_hand: str = "") -> Flaw:
+    """A flaw, with the statements that put it right, or what a hand can do."""
+    return Flaw(part=part, what=what, statements=statements, by_hand=by_hand)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """Something that was done behind the migration's back, and what repairs it."""

@@ -6,10 +6,12 @@ Everything is compared with PostgreSQL's catalogs, now. The gates ask this, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from prefs import conf
 from prefs.conf import Settings
 from prefs.engine import catalogs, sight, supported
-from prefs.engine.flaws import Flaw, Part, Problem
+from prefs.engine.flaws import Flaw, Part, Problem, flaw
 from prefs.engine.look import FIRING, Look, look
 from prefs.engine.rights import wrong_rights
 from prefs.engine.states import (
@@ -25,12 +27,21 @@ from prefs.routing import MissingSwitch
 from prefs.sql import canary, installed, keys, registry
 from prefs.sql.names import ARCHIVE_TABLE, MISMATCH_TABLE, quote
 from prefs.sql.stored import StoredFunction
-from prefs.sql.triggers import Trigger, capture_triggers, guard_triggers
+from prefs.sql.triggers import capture_triggers, guard_triggers
 
 
 def wrong_tables(found: Look) -> list[Flaw]:
     """What of the typed tables and of the functions on the way is not as expand made it."""
-    wrong: list[Flaw] = []
+    return sorted([*_tables(found), *_functions(found, registry.called())], key=str)
+
+
+def wrong_triggers(found: Look) -> list[Flaw]:
+    """Which of our triggers are missing, disabled or altered; a blob that is gone has none."""
+    wrong = (*_triggers(found), *_silenced(found), *_functions(found, registry.fired()))
+    return sorted(wrong, key=str)
+
+
+def _tables(found: Look) -> Iterator[Flaw]:
     for table, actual in found.objects.items():
         expected = {
             name: _bare(definition, found)
@@ -43,39 +54,33 @@ def wrong_tables(found: Look) -> list[Flaw]:
             if expected.get(name, "" if not name.startswith("index") else definition) != definition
         ]
         key = installed.foreign_key_name(table)
-        wrong += [Flaw(part=Part.KEY if key in w else Part.TABLE, what=w) for w in whats]
+        yield from (flaw(Part.KEY if key in what else Part.TABLE, what) for what in whats)
     for (table,) in catalogs.rows(found.alias, keys.missing((ARCHIVE_TABLE, MISMATCH_TABLE))):
-        what = f"{table}: no constraint {installed.foreign_key_name(table)}"
-        wrong.append(Flaw(part=Part.KEY, what=what))
-    return sorted(wrong + _wrong_functions(found, registry.called()), key=str)
+        yield flaw(Part.KEY, f"{table}: no constraint {installed.foreign_key_name(table)}")
 
 
-def wrong_triggers(found: Look) -> list[Flaw]:
-    """Which of our triggers are missing, disabled or altered; a blob that is gone has none."""
+def _triggers(found: Look) -> Iterator[Flaw]:
+    """A trigger of ours is made anew; one that is only named like ours goes."""
     ours = (*guard_triggers(), *(capture_triggers() if found.has_column else ()))
     expected = {(_bare(trigger.table, found), trigger.name): trigger for trigger in ours}
     there = {
         (table, name): definition if enabled else "disabled"
         for table, name, definition, enabled in found.triggers
     }
-    wrong = [
-        Flaw(
-            part=Part.TRIGGER,
-            what=f"{trigger.table_name}: no trigger {trigger.name}",
-            statements=(trigger.create,),
-        )
-        for place, trigger in expected.items()
-        if place not in there
-    ]
-    for (table, name), definition in there.items():
-        trigger = expected.get((table, name))
-        if trigger is None or definition != _made(trigger, found):
-            what = f"{table.split('.')[-1]}: trigger {name} is {definition!r}"
-            part = Part.STRANGER if trigger is None else Part.TRIGGER
-            put_right = _put_right(table, name, trigger)
-            wrong.append(Flaw(part=part, what=what, statements=put_right))
-    wrong += _silenced(found)
-    return sorted(wrong + _wrong_functions(found, registry.fired()), key=str)
+    for place, trigger in expected.items():
+        made = _bare(trigger.create, found).replace("CREATE OR REPLACE", "CREATE")
+        if place not in there:
+            what = f"{trigger.table_name}: no trigger {trigger.name}"
+            yield flaw(Part.TRIGGER, what, trigger.create)
+        elif there[place] != made:
+            yield flaw(Part.TRIGGER, _altered(*place, there[place]), trigger.create)
+    for table, name in there.keys() - expected.keys():
+        drop = f"DROP TRIGGER {quote(name)} ON {'.'.join(map(quote, table.split('.')))}"
+        yield flaw(Part.STRANGER, _altered(table, name, there[table, name]), drop)
+
+
+def _altered(table: str, name: str, definition: str) -> str:
+    return f"{table.rsplit('.', maxsplit=1)[-1]}: trigger {name} is {definition!r}"
 
 
 def wrong_samples(found: Look) -> list[Flaw]:
@@ -86,56 +91,33 @@ def wrong_samples(found: Look) -> list[Flaw]:
         if percent is not None:
             what = f"the canary is at {percent} %, and the state is not {State.DUAL_WRITE}"
             mend = canary.end_canary()
-        statements = (mend or canary.create(name),)
-        wrong.append(Flaw(part=Part.SAMPLE, what=what, statements=statements))
+        wrong.append(flaw(Part.SAMPLE, what, mend or canary.create(name)))
     return wrong
 
 
-def _silenced(found: Look) -> list[Flaw]:
+def _silenced(found: Look) -> Iterator[Flaw]:
     """Where sessions begin in which no trigger of ours fires."""
-    return [
-        Flaw(
-            part=Part.TRIGGER,
-            what=f"{name} is {value} ({place}), so no trigger of ours fires there",
-            by_hand="Remove that setting, and run `manage.py verify_prefs`",
-        )
-        for place, name, value in found.set_to(FIRING)
-        if value.lower() == "replica"
-    ]
+    for place, name, value in found.set_to(FIRING):
+        if value.lower() == "replica":
+            what = f"{name} is {value} ({place}), so no trigger of ours fires there"
+            by_hand = "Remove that setting, and run `manage.py verify_prefs`"
+            yield flaw(Part.TRIGGER, what, by_hand=by_hand)
 
 
-def _made(trigger: Trigger, found: Look) -> str:
-    return _bare(trigger.create, found).replace("CREATE OR REPLACE", "CREATE")
-
-
-def _put_right(table: str, name: str, trigger: Trigger | None) -> tuple[str, ...]:
-    """A trigger of ours is made anew; one that is only named like ours goes."""
-    if trigger is not None:
-        return (trigger.create,)
-    place = ".".join(map(quote, table.split(".")))
-    return (f"DROP TRIGGER {quote(name)} ON {place}",)
-
-
-def _wrong_functions(found: Look, made: tuple[StoredFunction, ...]) -> list[Flaw]:
-    wrong = []
+def _functions(found: Look, made: tuple[StoredFunction, ...]) -> Iterator[Flaw]:
     for function in made:
         body, traits, anybodys = found.functions[found.placed(function.signature)]
         if (body, traits) != (f"\n{found.placed(function.body)}\n", function.traits):
             what = f"function {function.name} is not ours"
-            wrong.append(Flaw(part=Part.FUNCTION, what=what, statements=function.statements))
+            yield flaw(Part.FUNCTION, what, *function.statements)
         elif function.kept and anybodys:
             what = f"function {function.name} may be called by everybody"
-            wrong.append(Flaw(part=Part.FUNCTION, what=what, statements=function.statements))
+            yield flaw(Part.FUNCTION, what, *function.statements)
     names = {function.name for function in made}
-    return wrong + [
-        Flaw(
-            part=Part.STRANGER,
-            what=f"function {signature} is of another type of key than users have",
-            statements=(f"DROP FUNCTION {signature}",),
-        )
-        for name, signature in found.strangers
-        if name in names
-    ]
+    for name, signature in found.strangers:
+        if name in names:
+            what = f"function {signature} is of another type of key than users have"
+            yield flaw(Part.STRANGER, what, f"DROP FUNCTION {signature}")
 
 
 def _bare(text: str, found: Look) -> str:

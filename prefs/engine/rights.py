@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from prefs.conf import Settings
 from prefs.engine import catalogs
-from prefs.engine.flaws import Flaw, Part
+from prefs.engine.flaws import Flaw, Part, flaw
 from prefs.engine.look import Look, Secured
 from prefs.engine.states import State, last_transition
 from prefs.mapping import BLOB_COLUMN
@@ -21,6 +22,7 @@ from prefs.sql import rights as sql
 from prefs.sql.rights import PUBLIC
 from prefs.sql.row_security import Policy
 
+_flaw = partial(flaw, Part.RIGHT)
 _BY_ANOTHER_COLUMN = (
     "A write locks the user's row, which takes UPDATE on some column of it: grant the role one that"
     " it may change, such as last_login"
@@ -164,10 +166,6 @@ class _Rights:
 
     def _rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         return catalogs.rows(self.found.alias, statement, **parameters)
-
-
-def _flaw(what: str, *statements: str, by_hand: str = "") -> Flaw:
-    return Flaw(part=Part.RIGHT, what=what, statements=statements, by_hand=by_hand)
 
 
 def _allowed(table: str, role: _Role | None) -> set[str]:
