@@ -24,6 +24,13 @@ def user_of(request: HttpRequest) -> Any:
     return user.pk if user is not None else None
 
 
+def own_key(request: HttpRequest) -> Any:
+    """The key of the user whom a request is from, by PREFS_API_OWNER; None for nobody."""
+    path = conf.current().api_owner
+    find: Callable[[HttpRequest], Any] = import_string(path) if path else user_of
+    return find(request)
+
+
 def key_for(request: HttpRequest, named: str, *, write: bool) -> Any:
     """The key of the user whose document is asked for by `named`: a key, or `me`.
 
@@ -31,7 +38,7 @@ def key_for(request: HttpRequest, named: str, *, write: bool) -> Any:
     such a user or not; 404 for who has no document. A key that can be nobody's is the user model's
     DoesNotExist.
     """
-    own = _own_key(request)
+    own = own_key(request)
     if own is None and _user(request) is None:
         raise Problem(
             HTTPStatus.UNAUTHORIZED,
@@ -85,12 +92,6 @@ class _Forgery(CsrfViewMiddleware):
 def _user(request: HttpRequest) -> Any:
     user = getattr(request, "user", None)
     return user if user is not None and user.is_authenticated else None
-
-
-def _own_key(request: HttpRequest) -> Any:
-    path = conf.current().api_owner
-    find: Callable[[HttpRequest], Any] = import_string(path) if path else user_of
-    return find(request)
 
 
 def _may(request: HttpRequest, *, write: bool) -> bool:

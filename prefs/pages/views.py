@@ -20,6 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
+from prefs.api.callers import own_key
 from prefs.codec import InvalidDocument, UnprintableDocument, encode
 from prefs.managers import UnsupportedIsolation, lock_users
 from prefs.models import UserPreferences
@@ -64,20 +65,16 @@ def preferences(request: HttpRequest) -> HttpResponse:
         return render(request, "prefs/trouble.html", {"sentence": sentence}, status=status)
 
 
-def _owner_of(request: HttpRequest) -> Any:
-    return key_of(request.user.pk)
-
-
 def _show(request: HttpRequest) -> HttpResponse:
     documents = UserPreferences.objects
-    text = documents.document_text(_owner_of(request))
+    text = documents.document_text(key_of(own_key(request)))
     return _page(request, PreferencesForm(Stored.of(text, documents.db)))
 
 
 def _save(request: HttpRequest) -> HttpResponse:
     """Merge what was changed, under the owner's lock (FOR NO KEY UPDATE), or show what is wrong."""
     alias = router.db_for_write(UserPreferences)
-    documents, owner = UserPreferences.objects.db_manager(alias), _owner_of(request)
+    documents, owner = UserPreferences.objects.db_manager(alias), key_of(own_key(request))
     with transaction.atomic(using=alias):
         with connections[alias].cursor() as cursor:
             if lock_users(cursor, [owner]) is None:

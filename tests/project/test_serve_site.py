@@ -95,7 +95,7 @@ def test_it_serves_an_operator_and_a_user_and_is_the_same_site_the_next_time() -
             assert "Save changes" in first.page(user, "/preferences/")
             assert "Site administration" not in first.page(user, "/admin/")
             operator = first.browser_of("operator")
-            assert "Save changes" in first.page(operator, "/preferences/")
+            assert '"theme"' in first.page(user, "/api/users/me/preferences/")
             assert "Site administration" in first.page(operator, "/admin/")
             assert ".prefs-group" in first.page(user, "/static/prefs/pages.css")
             assert first.users == 1_002

@@ -89,6 +89,7 @@ class Command(BaseCommand):
                     "",
                     f"  settings     {address}/preferences/",
                     f"  admin        {address}/admin/",
+                    f"  API          {address}/api/users/me/preferences/",
                     "",
                     "User names and passwords, made anew at each start:",
                     "",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.http import HttpRequest
 from django.test import Client, override_settings
 
 from prefs.mapping import LEAVES
@@ -146,3 +147,28 @@ def _lenient(domain: Any) -> Any:
     from prefs.answers import OneOf
 
     return OneOf({v: v for v in (*domain.values, "purple")}, expected=domain.expected)
+
+
+def named_in_the_request(request: HttpRequest) -> Any:
+    return request.headers.get("X-Owner")
+
+
+@override_settings(PREFS_API_OWNER=f"{__name__}.named_in_the_request")
+def test_whose_page_it_is_a_site_can_say_as_for_the_api(person: Person) -> None:
+    other = Person.with_document(Place.BLOB, '{"theme": "system"}')
+    person.client.defaults["HTTP_X_OWNER"] = str(other.user.pk)
+    page = person.opens()
+    assert page.answers["theme"] == json_text("system")
+    person.saves(page, {"theme": json_text("dark")})
+    assert (other.document, person.document) == ({"theme": "dark"}, {"theme": "light"})
+
+
+@override_settings(PREFS_API_OWNER=f"{__name__}.named_in_the_request")
+@pytest.mark.parametrize("named", [None, "nobody", str(stores.NOBODY)])
+def test_who_has_no_preferences_is_told_so(person: Person, named: str | None) -> None:
+    page = read(person.client.get(ADDRESS))
+    if named:
+        person.client.defaults["HTTP_X_OWNER"] = named
+    for answer in (person.client.get(ADDRESS), person.sends(page, {"theme": json_text("dark")})):
+        assert answer.status_code == 404
+        assert "There are no preferences for this account." in read(answer).text
