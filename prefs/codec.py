@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from prefs.domains import Shape
 from prefs.errors import PrefsError
-from prefs.mapping import LEAVES, Shape
+from prefs.mapping import LEAVES
 
 MAX_PATCH_DEPTH = 100
 _SHOWN = 80

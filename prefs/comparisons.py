@@ -26,8 +26,9 @@ from django.db.models.fields.json import (
 from django.db.models.lookups import IsNull, Lookup
 
 from prefs.arms import Part, TypedDocument, joined, raw
+from prefs.domains import ClockTime, Flag, WholeNumber
 from prefs.lookups import ArmDocument, is_document, path_of
-from prefs.mapping import ClockTime, Flag, Leaf, Node, WholeNumber
+from prefs.mapping import Leaf, Node
 from prefs.sql import leaves
 from prefs.sql.leaves import Sql
 from prefs.sql.names import quote

@@ -7,7 +7,8 @@ fits no column (an unknown key, an explicit null) is dropped: these lose what ou
 from __future__ import annotations
 
 from benchmarks.databases import Databases
-from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE, ClockTime, Flag, Leaf, WholeNumber
+from prefs.domains import ClockTime, Flag, WholeNumber
+from prefs.mapping import NOTIFICATION_TABLE, USER_TABLE, Leaf
 from prefs.sql.names import literal, names, quote
 
 TYPED = (USER_TABLE, NOTIFICATION_TABLE)

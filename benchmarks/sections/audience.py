@@ -10,7 +10,8 @@ from benchmarks.bench import Bench, alternating, timed
 from benchmarks.data import advance, seeded
 from benchmarks.plain.models import User
 from benchmarks.series import Samples, Series
-from prefs.mapping import TOPICS, Flag, Leaf
+from prefs.domains import Flag
+from prefs.mapping import TOPICS, Leaf
 from prefs.models import NotificationPreferences
 from prefs.sql.expressions import path_literal
 from prefs.sql.names import names

@@ -8,7 +8,8 @@ from benchmarks.bench import Bench, Contender
 from benchmarks.contenders import ours
 from benchmarks.data import in_state
 from benchmarks.series import Outcome, Series
-from prefs.mapping import LEAVES, USER_TABLE, Flag
+from prefs.domains import Flag
+from prefs.mapping import LEAVES, USER_TABLE
 from prefs.sql.expressions import path_literal
 from prefs.sql.names import names, quote
 

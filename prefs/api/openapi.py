@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from prefs.api import bodies, problems, schemas
-from prefs.mapping import Schema
+from prefs.domains import Schema
 
 _KEY: Schema = {
     "name": "key",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prefs.mapping import TREE, Node, Schema
+from prefs.domains import Schema
+from prefs.mapping import TREE, Node
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -15,9 +15,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.db import connections, models, transaction
 
+from prefs.domains import Choice, ClockTime, Flag, Shape, WholeNumber
 from prefs.engine.states import State, current_state
 from prefs.errors import Refused
-from prefs.mapping import BLOB_COLUMN, LEAVES, Choice, ClockTime, Flag, Leaf, Shape, WholeNumber
+from prefs.mapping import BLOB_COLUMN, LEAVES, Leaf
 from prefs.sql.names import names, quote
 from prefs.sql.places import placed
 

@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Cast, Length
 from django.db.models.lookups import LessThanOrEqual, Regex
 
+from prefs.domains import Choice, ClockTime, Flag, Shape, WholeNumber
 from prefs.managers import NotificationPreferencesManager, UserPreferencesManager
 from prefs.mapping import (
     NOTIFICATION_TABLE,
@@ -22,12 +23,7 @@ from prefs.mapping import (
     TOP_NAMES,
     TOPICS,
     USER_TABLE,
-    Choice,
-    ClockTime,
-    Flag,
     Leaf,
-    Shape,
-    WholeNumber,
     leaves_of,
 )
 from prefs.rows import TypedRow

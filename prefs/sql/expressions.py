@@ -13,20 +13,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
+from prefs.domains import Choice, ClockTime, Domain, Flag, Shape, WholeNumber
 from prefs.mapping import (
     LEAVES,
     NOTIFICATION_TABLE,
     RESIDUE_COLUMN,
     TREE,
     USER_TABLE,
-    Choice,
-    ClockTime,
-    Domain,
-    Flag,
     Leaf,
     Node,
-    Shape,
-    WholeNumber,
     inner_nodes,
 )
 from prefs.sql.functions import DOCUMENT_TEXT, MERGE_PATCH

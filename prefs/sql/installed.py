@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from prefs.mapping import (
-    RESIDUE_COLUMN,
-    TOP_NAMES,
-    TOPICS,
-    USER_TABLE,
-    Choice,
-    ClockTime,
-    Flag,
-    Leaf,
-    Shape,
-    WholeNumber,
-    leaves_of,
-)
+from prefs.domains import Choice, ClockTime, Flag, Shape, WholeNumber
+from prefs.mapping import RESIDUE_COLUMN, TOP_NAMES, TOPICS, USER_TABLE, Leaf, leaves_of
 from prefs.sql.names import literal, names, qualified
 
 

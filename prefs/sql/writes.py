@@ -10,15 +10,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from prefs.mapping import (
-    LEAVES,
-    NOTIFICATION_TABLE,
-    RESIDUE_COLUMN,
-    USER_TABLE,
-    Shape,
-    WholeNumber,
-    leaves_of,
-)
+from prefs.domains import Shape, WholeNumber
+from prefs.mapping import LEAVES, NOTIFICATION_TABLE, RESIDUE_COLUMN, USER_TABLE, leaves_of
 from prefs.routing import DUAL_WRITE, READ_TABLES, Route
 from prefs.sql.documents import rows_of, switch, typed_row
 from prefs.sql.expressions import (

@@ -9,7 +9,8 @@ from django.conf import settings
 from django.core import checks
 
 from prefs.checks import is_ours, mapping_matches_models, sessions_are_named
-from prefs.mapping import LEAVES, USER_TABLE, Flag, Leaf, WholeNumber
+from prefs.domains import Flag, WholeNumber
+from prefs.mapping import LEAVES, USER_TABLE, Leaf
 from prefs.models import NotificationPreferences, UserPreferences
 
 EXTRA = Leaf("font_size", USER_TABLE, "font_size", WholeNumber(minimum=6, maximum=60))

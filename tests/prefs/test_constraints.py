@@ -12,19 +12,10 @@ from django.db import IntegrityError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from prefs.domains import Choice, ClockTime, Flag, Shape, WholeNumber
 from prefs.engine.integrity import wrong_tables
 from prefs.engine.look import look
-from prefs.mapping import (
-    LEAVES,
-    NOTIFICATION_TABLE,
-    USER_TABLE,
-    Choice,
-    ClockTime,
-    Flag,
-    Leaf,
-    Shape,
-    WholeNumber,
-)
+from prefs.mapping import LEAVES, NOTIFICATION_TABLE, USER_TABLE, Leaf
 from prefs.sql import expressions
 from tests.prefs.exactness import insert_users
 

@@ -12,7 +12,8 @@ import pytest
 
 import prefs
 from prefs import mapping
-from prefs.mapping import LEAVES, TREE, Choice, Flag, Leaf, Shape, UnknownTopic
+from prefs.domains import Choice, Flag, Shape
+from prefs.mapping import LEAVES, TREE, Leaf, UnknownTopic
 
 SOURCES = Path(prefs.__file__).parent
 

@@ -16,19 +16,8 @@ from typing import TypeVar
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from prefs.mapping import (
-    LEAVES,
-    TREE,
-    Choice,
-    ClockTime,
-    Domain,
-    Flag,
-    Leaf,
-    Node,
-    Shape,
-    WholeNumber,
-    inner_nodes,
-)
+from prefs.domains import Choice, ClockTime, Domain, Flag, Shape, WholeNumber
+from prefs.mapping import LEAVES, TREE, Leaf, Node, inner_nodes
 
 T = TypeVar("T")
 Text = str | None

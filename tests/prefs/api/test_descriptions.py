@@ -17,7 +17,8 @@ from django.test import Client
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from prefs.mapping import LEAVES, Leaf, WholeNumber
+from prefs.domains import WholeNumber
+from prefs.mapping import LEAVES, Leaf
 from tests.prefs.api.asking import Asking, checked, etag
 from tests.support.scratch import ROOT
 

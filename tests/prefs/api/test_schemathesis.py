@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
-from prefs.mapping import LEAVES, Shape
+from prefs.domains import Shape
+from prefs.mapping import LEAVES
 from tests.prefs.api.asking import asking_as, with_token
 from tests.prefs.api.serving import served
 from tests.support import stores

@@ -14,8 +14,9 @@ from django.core.exceptions import ValidationError
 import prefs.answers
 from prefs import pages
 from prefs.answers import words
+from prefs.domains import Domain
 from prefs.engine.seeding import sample
-from prefs.mapping import LEAVES, Domain, Leaf
+from prefs.mapping import LEAVES, Leaf
 from prefs.sql.expressions import typed_value
 from tests.support.stores import query
 

@@ -134,7 +134,7 @@ def test_what_the_database_refuses_is_an_error_at_its_field(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when an old process of a rolling deploy knows a domain that a new one has narrowed."""
-    monkeypatch.setattr("prefs.mapping.Choice.form_field", _lenient)
+    monkeypatch.setattr("prefs.domains.Choice.form_field", _lenient)
     answer = person.sends(person.opens(), {"theme": json_text("purple")})
     page = read(answer)
     assert answer.status_code == 422
