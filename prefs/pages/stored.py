@@ -8,9 +8,13 @@ from typing import Any
 
 from django.db import connections
 
+from prefs.codec import UnprintableDocument
+from prefs.managers import lock_users
 from prefs.mapping import Leaf, Node
+from prefs.owners import no_such_user
 from prefs.sql.asking import rows
 from prefs.sql.parts import parts
+from prefs.sql.writes import stored_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,23 @@ class Stored:
                 for name, shown, length, fits in found
             }
         )
+
+    @classmethod
+    def locked(cls, owner: Any, alias: str) -> Stored:
+        """Those of an owner's document in the store that a write of this transaction goes by.
+
+        Takes the owner's row lock (FOR NO KEY UPDATE) until the transaction ends. Raises the user
+        model's DoesNotExist, UnprintableDocument, and what locking a user raises.
+        """
+        with connections[alias].cursor() as cursor:
+            locked = lock_users(cursor, [owner])
+            if locked is None:
+                raise no_such_user(owner)
+            cursor.execute(stored_text(locked[0]), {"user": owner})
+            [(text,)] = cursor.fetchall()
+        if text == "":
+            raise UnprintableDocument(owner)
+        return cls.of(text, alias)
 
     def leaf(self, leaf: Leaf) -> Part | None:
         """What is stored of a leaf."""

@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import connections, router, transaction
+from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
@@ -22,9 +22,9 @@ from django.views.decorators.http import require_http_methods
 
 from prefs.api.callers import own_key
 from prefs.codec import InvalidDocument, UnprintableDocument, encode
-from prefs.managers import UnsupportedIsolation, lock_users
+from prefs.managers import UnsupportedIsolation
 from prefs.models import UserPreferences
-from prefs.owners import key_of, no_such_user
+from prefs.owners import key_of
 from prefs.pages.forms import PreferencesForm
 from prefs.pages.layout import groups_of, problems, title
 from prefs.pages.stored import Stored
@@ -76,11 +76,7 @@ def _save(request: HttpRequest) -> HttpResponse:
     alias = router.db_for_write(UserPreferences)
     documents, owner = UserPreferences.objects.db_manager(alias), key_of(own_key(request))
     with transaction.atomic(using=alias):
-        with connections[alias].cursor() as cursor:
-            if lock_users(cursor, [owner]) is None:
-                raise no_such_user(owner)
-        stored = Stored.of(documents.document_text(owner), alias)
-        form = PreferencesForm(stored, request.POST)
+        form = PreferencesForm(Stored.locked(owner, alias), request.POST)
         if form.is_valid() and form.changed:
             try:
                 documents.merge_text(owner, encode(owner, form.patch()))

@@ -11,7 +11,8 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 
 from prefs.mapping import LEAVES
-from prefs.pages import views
+from prefs.pages import stored
+from prefs.routing import Route
 from tests.prefs.pages.reading import ADDRESS, Person, json_text, read
 from tests.support import stores
 from tests.support.databases import copies, site
@@ -47,7 +48,7 @@ def test_a_save_decides_on_what_another_writer_has_just_committed(person: Person
 def test_without_the_lock_the_other_writers_document_would_be_lost(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "lock_users", lambda cursor, keys: keys)
+    monkeypatch.setattr(stored, "lock_users", lambda *_: (Route.BLOB, [person.user.pk]))
     assert saving_while_it_becomes_a_list(person).status_code == 302
     assert person.document == {"theme": "dark"}
 

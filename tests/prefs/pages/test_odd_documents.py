@@ -11,8 +11,11 @@ import pytest
 from prefs.answers import KEPT
 from prefs.engine import seeding
 from prefs.mapping import LEAVES
-from tests.prefs.pages.reading import NOT_SET, Person, json_text
+from tests.prefs.pages.reading import NOT_SET, Person, json_text, read
+from tests.support import stores
+from tests.support.places import EnterRoute
 from tests.support.stores import Place
+from tests.support.tampering import tamper
 
 pytestmark = pytest.mark.django_db
 ODD: dict[str, Any] = {
@@ -148,6 +151,19 @@ def test_a_group_that_became_a_value_meanwhile_is_not_lost(db: None) -> None:
     again = person.is_refused(page, {"theme": json_text("dark")})
     assert LOST in again.text
     assert again.answers["theme"] == json_text("dark")
+
+
+def test_what_a_canary_reads_does_not_decide_what_is_replaced(in_route: EnterRoute) -> None:
+    """Its tables may be damaged; the blob is what is written."""
+    person = Person.with_document(in_route(Place.BLOB_MIRRORED), "[1]")
+    stores.fill_tables([person.user.pk], [stores.DECOY])
+    tamper("UPDATE waffle_sample SET percent = 100 WHERE name = 'prefs_canary_reads'")
+    page = person.opens()
+    assert page.answers["theme"] == json_text("system")
+    before = stores.blob_text(person.user.pk)
+    answer = person.sends(page, {"items_per_page": "10"})
+    assert (answer.status_code, LOST in read(answer).text) == (422, True)
+    assert stores.blob_text(person.user.pk) == before == "[1]"
 
 
 HOSTILE = [
