@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import Field, dataclass, fields
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 # Sessions with this application_name, or one that begins with it and a space, are of this
 # release; a gate takes every other for a possible writer of the previous one.
@@ -104,8 +107,9 @@ class Settings:
     """Whether the API refuses writes without If-Match."""
 
 
+@cache
 def current() -> Settings:
-    """The settings of this process.
+    """The settings of this process, read once.
 
     Raises ImproperlyConfigured, naming the setting and its value, where one has a wrong type or
     a value that would do harm or nothing at all.
@@ -122,6 +126,13 @@ def current() -> Settings:
                 )
             given[item.name] = value
     return Settings(**given)
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **_: Any) -> None:
+    """Read them again: in a test suite they change."""
+    if setting.startswith("PREFS_"):
+        current.cache_clear()
 
 
 def _expected(item: Field[Any], value: Any) -> str:

@@ -22,7 +22,7 @@ HOW = (
     " `save()` where it merges. A database for each route, turns of 200 requests, random users who"
     " are logged in; a PATCH changes one leaf, and waits for its commit to reach the disk."
 )
-_USERS, _READS, _WRITES = 2_000, 2_000, 1_000
+_USERS, _READS, _WRITES = 2_000, 1_000, 600
 _PLAIN_VIEW = "the plain view"
 
 
