@@ -204,12 +204,12 @@ class UserPreferencesManager(_RowManager[Any]):
         texts: dict[Any, str | None] = {}
         sampled = []
         for row in rows(connections[self.db], statement, parameters):
-            key, dual_write, read_tables, answer = row
+            key, dual_write, read_tables, text, is_sampled = row
             Route.of(dual_write, read_tables)
-            if answer == "":
+            if text == "":
                 raise codec.UnprintableDocument(key)
-            texts[key], is_sampled = shadow.unmarked(answer)
-            if is_sampled:
+            texts[key] = text
+            if is_sampled and shadow.is_short(text):
                 sampled.append(key)
         shadow.compare(self.db, sampled)
         return texts

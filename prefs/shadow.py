@@ -47,7 +47,12 @@ def unmarked(text: str | None) -> tuple[str | None, bool]:
     """The text of an answer, and whether it is to be compared."""
     if text is None or text[:1] != " ":
         return text, False
-    return text[1:] or None, len(text) <= _LONGEST
+    return text[1:] or None, is_short(text)
+
+
+def is_short(text: str | None) -> bool:
+    """Whether a text is short enough to be compared in time."""
+    return text is None or len(text) <= _LONGEST
 
 
 def compare(alias: str, keys: Iterable[Any]) -> None:

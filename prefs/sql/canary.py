@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from prefs.routing import CANARY, DUAL_WRITE, READ_TABLES, SAMPLES, SHADOW
+from prefs.routing import CANARY, DUAL_WRITE, READ_TABLES, SAMPLES
 from prefs.sql.names import literal, names
 
 NOTE = "Part of the preferences migration: turned by canary_prefs."
-
-
-def sample(name: str) -> str:
-    """The percentage of one sample as a scalar subquery; NULL where its row is missing."""
-    return f"(SELECT s.percent FROM {names().samples} s WHERE s.name = {literal(name)})"
 
 
 def bucket(key: str) -> str:
@@ -24,42 +19,41 @@ def bucket(key: str) -> str:
     return f"mod(('x' || {digest})::bit(32)::bigint, 1000)"
 
 
-def reads_tables(key: str, route: str = "r") -> str:
-    """Whether the user's document is read from the tables, by switches and canary.
-
-    `route` is an item (dual_write, read_tables). The percentage is asked for where both stores are
-    written and the blob is the primary, and nowhere else. A user without both typed rows reads
-    the blob. NULL where a switch is missing.
-    """
-    n = names()
-    rows = " AND ".join(
-        f"EXISTS (SELECT FROM {table} e WHERE e.user_id = {key})"
-        for table in (n.user_table, n.notification_table)
-    )
-    return f"""({route}.read_tables OR {route}.dual_write AND NOT {route}.read_tables
-      AND {is_chosen(key)} AND {rows})"""
+def settings() -> str:
+    """An item of FROM with both percentages: (canary, shadow), NULL for a row that is missing."""
+    canary, shadow = (f"max(s.percent) FILTER (WHERE s.name = {literal(name)})" for name in SAMPLES)
+    return f"""(SELECT {canary} AS canary, {shadow} AS shadow FROM {names().samples} s
+      WHERE s.name IN ({_ours()}))"""
 
 
-def is_chosen(key: str) -> str:
-    """Whether a user is of the canary."""
-    return f"{bucket(key)} < 10 * {sample(CANARY)}"
+def sample(name: str) -> str:
+    """One percentage as a scalar subquery, asked for only where its value is; NULL for no row."""
+    return f"(SELECT s.percent FROM {names().samples} s WHERE s.name = {literal(name)})"
 
 
-def is_sampled() -> str:
-    """At random, whether a read is a shadow read."""
-    return f"random() * 100 < {sample(SHADOW)}"
+def is_chosen(key: str, canary: str) -> str:
+    """Whether a user is of the canary, by its percentage."""
+    return f"{bucket(key)} < 10 * {canary}"
 
 
-def marked_to_compare(text: str, route: str = "r") -> str:
-    """`text`, at random with the space before it that has it compared.
+def is_sampled(shadow: str) -> str:
+    """At random, whether a read is a shadow read, by their percentage."""
+    return f"random() * 100 < {shadow}"
+
+
+def marked_to_compare(text: str, is_compared: str) -> str:
+    """`text`, with a space before it where it is to be compared.
 
     No text of a document begins with one. So whoever reads knows it without a statement more, also
     where the answer is a single value. A text that cannot be built ('') is not compared; SQL NULL
     becomes a space alone.
     """
-    return f"""(SELECT CASE WHEN {route}.dual_write AND {is_sampled()}
-      AND b.body IS DISTINCT FROM '' THEN concat(' ', b.body) ELSE b.body END
-      FROM (SELECT {text} AS body OFFSET 0) b)"""
+    return f"""(SELECT CASE WHEN {is_compared} AND b.body IS DISTINCT FROM ''
+      THEN concat(' ', b.body) ELSE b.body END FROM (SELECT {text} AS body OFFSET 0) b)"""
+
+
+def _ours() -> str:
+    return ", ".join(map(literal, SAMPLES))
 
 
 # --- what turns them -----------------------------------------------------------------
@@ -68,8 +62,7 @@ def marked_to_compare(text: str, route: str = "r") -> str:
 @cache
 def percentages() -> str:
     """Those samples that are there: (name, percent)."""
-    ours = ", ".join(map(literal, SAMPLES))
-    return f"SELECT s.name, s.percent FROM {names().samples} s WHERE s.name IN ({ours})"
+    return f"SELECT s.name, s.percent FROM {names().samples} s WHERE s.name IN ({_ours()})"
 
 
 @cache
@@ -139,7 +132,7 @@ def guard(turning: str, emptied_by_tests: str) -> str:
     To lower one is free, and so is to put back a row that is gone, at 0. The canary is above 0 in
     `BLOB_MIRRORED` alone, whoever asks.
     """
-    ours = ", ".join(map(literal, SAMPLES))
+    ours = _ours()
     return f"""DECLARE
   turning boolean := coalesce(
     current_setting('{turning}', true) = pg_current_xact_id()::text, false);

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache, lru_cache
 
 from prefs.mapping import RESIDUE_COLUMN, Leaf
-from prefs.routing import DUAL_WRITE, READ_TABLES
-from prefs.sql.canary import is_chosen, is_sampled, marked_to_compare, reads_tables
+from prefs.routing import CANARY, DUAL_WRITE, READ_TABLES, SHADOW
+from prefs.sql.canary import is_chosen, is_sampled, marked_to_compare, sample, settings
 from prefs.sql.expressions import (
     at,
     leaves_text,
@@ -19,6 +19,7 @@ from prefs.sql.functions import BLOB_MISSING, SWITCH_MISSING
 from prefs.sql.names import keyset, literal, names, qualified, quote
 
 READ = "prefs_read"
+READ_ONE = "prefs_read_one"
 DOCUMENT = "prefs_document"
 DOCUMENT_LOCKED = "prefs_document_locked"
 
@@ -75,11 +76,14 @@ def document_of(key: str, *, by_canary: bool = False) -> str:
     documents it goes `by_canary`, too; what searches, orders or writes goes by the primary.
     """
     n = names()
-    tables = reads_tables("r.key") if by_canary else "r.read_tables"
+    tables, blob = tables_document("r.key"), f"SELECT {n.blob} FROM {n.users} x"
+    whole = f"(SELECT {put_together('k')} {typed_row('r.key', 'JOIN')})"
+    by = f"""WHEN {_by_canary("r.key")}
+      THEN COALESCE({whole}, ({blob} WHERE x.{n.key} = r.key))"""
     return f"""(SELECT CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL
       THEN {qualified(SWITCH_MISSING)}() WHEN r.key IS NULL THEN NULL
-      WHEN {tables} THEN {tables_document("r.key")}
-      ELSE (SELECT {n.blob} FROM {n.users} x WHERE x.{n.key} = r.key) END
+      WHEN r.read_tables THEN {tables} {by if by_canary else ""}
+      ELSE ({blob} WHERE x.{n.key} = r.key) END
     {_key_and_route(key)} CROSS JOIN {gone()})"""
 
 
@@ -89,12 +93,34 @@ def document_text_of(key: str) -> str:
 
     So what one user has keeps nobody else from loading; who reads it then is told what it is.
     """
-    n = names()
     text = f"""CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL THEN ''
-      WHEN r.key IS NULL THEN NULL
-      WHEN {reads_tables("r.key")} THEN (SELECT {put_together_text("k")} {typed_row("r.key")})
-      ELSE (SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = r.key) END"""
-    return f"(SELECT {marked_to_compare(text)} {_key_and_route(key)} CROSS JOIN {gone()})"
+      WHEN r.key IS NULL THEN NULL ELSE {_text("r.key")} END"""
+    marked = marked_to_compare(text, _is_compared())
+    return f"(SELECT {marked} {_key_and_route(key)} CROSS JOIN {gone()})"
+
+
+def _by_canary(key: str) -> str:
+    # In this order: the percentage is asked for in one route alone.
+    return f"r.dual_write AND NOT r.read_tables AND {is_chosen(key, sample(CANARY))}"
+
+
+def _is_compared() -> str:
+    return f"r.dual_write AND {is_sampled(sample(SHADOW))}"
+
+
+def _text(key: str) -> str:
+    """The text of a document by the items r (switches) and `gone`.
+
+    NULL where a switch is missing. Of the canary, who has not both typed rows reads the blob.
+    """
+    n = names()
+    joined = typed_row(key, also=", p.user_id IS NOT NULL AND n.user_id IS NOT NULL AS whole")
+    return f"""COALESCE(
+      CASE WHEN r.read_tables OR {_by_canary(key)}
+        THEN (SELECT CASE WHEN r.read_tables OR k.whole THEN {put_together_text("k")} END {joined})
+      END,
+      CASE WHEN NOT r.read_tables
+        THEN (SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = {key}) END)"""
 
 
 @lru_cache(maxsize=64)
@@ -125,39 +151,77 @@ def reading_document() -> str:
     They have one snapshot: STABLE code sees what the statement sees that calls it. To prepare
     an expression takes longer than to evaluate it, so only what this user needs is prepared.
     """
-    n = names()
-    both = f"d.name = {literal(DUAL_WRITE)} AND r.name = {literal(READ_TABLES)}"
-    of_blob = f"SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = $1"
     return f"""  DECLARE
-    reads_tables boolean;
-    by_canary boolean;
+    dual_write boolean;
+    read_tables boolean;
     is_compared boolean;
-    answer text;
-    k record;
+    body text;
+    {_VARIABLES}
   BEGIN
-    SELECT r.active, d.active AND NOT r.active AND {is_chosen("$1")}, d.active AND {is_sampled()}
-      INTO reads_tables, by_canary, is_compared FROM {n.switches} d, {n.switches} r WHERE {both};
-    IF reads_tables OR by_canary THEN
-      SELECT p.user_id, p.{quote(RESIDUE_COLUMN)}, {leaves_text("p", "n")} AS leaves,
-        p.user_id IS NOT NULL AND n.user_id IS NOT NULL AS whole INTO k {rows_of("$1")};
-      by_canary := k.whole;
-    END IF;
-    IF reads_tables OR by_canary THEN
-      IF k.leaves IS NOT NULL AND k.{quote(RESIDUE_COLUMN)} IS NULL THEN
-        answer := k.leaves;
-      ELSE
-        answer := {put_together_text("k")};
-      END IF;
-    ELSIF NOT reads_tables THEN
-      answer := (SELECT ({of_blob}) FROM {gone()});
-    ELSE
+    {_answering("RETURN NULL;")}
+    IF body IS NULL AND (dual_write IS NULL OR read_tables IS NULL) THEN
       RETURN '';
+    ELSIF is_compared AND body IS DISTINCT FROM '' THEN
+      RETURN concat(' ', body);
     END IF;
-    IF is_compared AND answer IS DISTINCT FROM '' THEN
-      RETURN concat(' ', answer);
-    END IF;
-    RETURN answer;
+    RETURN body;
   END;"""
+
+
+def reading_one() -> str:
+    """What `read_one` calls does: `read` of one user, in the same way."""
+    return f"""  DECLARE
+    {_VARIABLES}
+  BEGIN
+    key := $1;
+    {_answering("RETURN;")}
+    RETURN NEXT;
+  END;"""
+
+
+_VARIABLES = """by_canary boolean := false;
+    k record;"""
+
+
+def _answering(for_nobody: str) -> str:
+    """Code that sets dual_write, read_tables, is_compared and body for the user $1.
+
+    Where there is no such user it ends with `for_nobody`; where a switch is missing body is NULL.
+    """
+    n = names()
+    user = f"{n.users} u WHERE u.{n.key} = $1"
+    of_blob = f"SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = $1"
+    residue = quote(RESIDUE_COLUMN)
+    return f"""SELECT d.active, r.active INTO dual_write, read_tables FROM (SELECT) one
+      LEFT JOIN {n.switches} d ON d.name = {literal(DUAL_WRITE)}
+      LEFT JOIN {n.switches} r ON r.name = {literal(READ_TABLES)};
+    IF dual_write THEN
+      SELECT {is_chosen("$1", "c.canary")} AND NOT read_tables, {is_sampled("c.shadow")}
+        INTO by_canary, is_compared FROM {settings()} c;
+    END IF;
+    IF read_tables OR by_canary THEN
+      SELECT p.user_id, p.{residue}, {leaves_text("p", "n")} AS leaves,
+        p.user_id IS NOT NULL AND n.user_id IS NOT NULL AS whole INTO k {rows_of("$1")};
+      by_canary := by_canary AND k.whole;
+    END IF;
+    IF read_tables OR by_canary THEN
+      IF k.user_id IS NULL AND NOT EXISTS (SELECT FROM {user}) THEN
+        {for_nobody}
+      ELSIF k.leaves IS NOT NULL AND k.{residue} IS NULL THEN
+        body := k.leaves;
+      ELSE
+        body := {put_together_text("k")};
+      END IF;
+    ELSE
+      IF NOT read_tables THEN
+        SELECT ({of_blob}) INTO body FROM {gone()} CROSS JOIN {user};
+      ELSE
+        PERFORM FROM {user};
+      END IF;
+      IF NOT FOUND THEN
+        {for_nobody}
+      END IF;
+    END IF;"""
 
 
 def reading_locked_document() -> str:
@@ -182,18 +246,17 @@ def reading_locked_document() -> str:
 
 @cache
 def read() -> str:
-    """Documents of `ids`: (user id, dual_write, read_tables, text), in any order.
+    """Documents of `ids`: (user id, dual_write, read_tables, text, whether to compare it).
 
-    The text is NULL for SQL NULL, and '' where it cannot be built; a space goes before one that is
-    to be compared.
+    In any order. The text is NULL for SQL NULL, and '' where it cannot be built.
     """
     return f"SELECT * FROM {qualified(READ)}(%(ids)s::{names().key_type}[])"
 
 
 @cache
 def read_one() -> str:
-    """The same of one user, `id`: a client has less work with a key than with a list of them."""
-    return f"SELECT * FROM {qualified(READ)}(ARRAY[%(id)s::{names().key_type}])"
+    """The same of one user, `id`: less work for the client, and for the server, than a list."""
+    return f"SELECT * FROM {qualified(READ_ONE)}(%(id)s::{names().key_type})"
 
 
 def as_printed() -> str:
@@ -206,11 +269,7 @@ def reading() -> str:
     """The statement that `read` stands for."""
     n = names()
     user = f"u.{n.key}"
-    of_tables = f"SELECT {put_together_text('k')} {typed_row(user)}"
-    of_blob = f"SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = {user}"
-    text = f"""CASE WHEN {reads_tables(user)} THEN ({of_tables})
-        WHEN NOT r.read_tables THEN ({of_blob}) END"""
-    return f"""SELECT {user}, r.dual_write, r.read_tables, {marked_to_compare(text)}
+    return f"""SELECT {user}, r.dual_write, r.read_tables, {_text(user)}, {_is_compared()}
     FROM {n.users} u {_route()} CROSS JOIN {gone()} WHERE {user} = ANY(%(ids)s::{n.key_type}[])"""
 
 

@@ -25,11 +25,12 @@ def functions() -> dict[str, StoredFunction]:
     """All of them, by name. In VOLATILE code each statement has a snapshot of its own."""
     key = names().key_type
     switches = "dual_write boolean, read_tables boolean"
-    read = f"TABLE (key {key}, {switches}, body text)"
+    read = f"TABLE (key {key}, {switches}, body text, is_compared boolean)"
     copied = f"TABLE (user_rows bigint, notification_rows bigint, {switches})"
     written = "TABLE (body text, refused text, size integer, written boolean)"
     bounds = f"{key}, {key}"
-    one, locked = documents.reading_document(), documents.reading_locked_document()
+    of_one, locked = documents.reading_document(), documents.reading_locked_document()
+    one = numbered(documents.reading_one())
     copy, differing = _by_range(copying.copying_missing), _by_range(copying.differing)
     mismatches = f"TABLE (key {key}, leaves text[], blob text, tables text, failed text)"
     # It waits for locks by a bound of its own, and hides why it fails.
@@ -40,7 +41,8 @@ def functions() -> dict[str, StoredFunction]:
     found = [
         replace(comparing, kept=True),
         _function(documents.READ, f"{key}[]", read, _query(documents.reading(), "ids")),
-        _function(documents.DOCUMENT, key, "text", numbered(one), volatility="STABLE STRICT"),
+        _function(documents.READ_ONE, key, read, one, volatility="STABLE"),
+        _function(documents.DOCUMENT, key, "text", numbered(of_one), volatility="STABLE STRICT"),
         _function(documents.DOCUMENT_LOCKED, f"{key}, text", "text", numbered(locked)),
         _function(copying.COPY, bounds, copied, copy, everybody=True),
         _function(copying.DIFFERENCE, bounds, f"TABLE (key {key})", differing, everybody=True),

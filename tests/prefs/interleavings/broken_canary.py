@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from prefs import managers
-from prefs.routing import CANARY, Route
+from prefs.routing import Route
 from prefs.sql import canary
 from prefs.sql.shadow import FOUND
 from prefs.sql.trigger_functions import GUARD_SWITCH, functions
@@ -44,8 +44,9 @@ def a_canary_that_serves_writes() -> Iterator[None]:
         route = lock(cursor, key)
         if route is not Route.BLOB_MIRRORED:
             return route
-        chosen = f"{canary.bucket('%(key)s')} < 10 * {canary.sample(CANARY)}"
-        cursor.execute(f"SELECT {chosen}", {"key": key})
+        chosen = canary.is_chosen("%(key)s", "c.canary")
+        up = f"SELECT {chosen} FROM {canary.settings()} c"
+        cursor.execute(up, {"key": key})
         return Route.TABLES if cursor.fetchone() == (True,) else route
 
     with replaced("_lock", by_canary, managers):
