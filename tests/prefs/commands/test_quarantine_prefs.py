@@ -273,7 +273,9 @@ def test_what_was_accepted_with_a_reason_asks_for_no_attention(site: str) -> Non
         "accepted_at": record.accepted_at.isoformat(),
     }
     assert list(
-        AuditEntry.objects.filter(event="quarantine").values_list("subject", "reason", "figures")
+        AuditEntry.objects.filter(event="quarantine")
+        .order_by("pk")
+        .values_list("subject", "reason", "figures")
     ) == [
         ("theme accepted", "known since 2019", {"users": 2}),
         ("theme accepted", "known since 2019", {"users": 2}),
