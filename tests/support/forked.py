@@ -29,7 +29,9 @@ _LOADED = ["tests.support.forked", "tests.support.loaded"]
 class Process:
     """A program at work, with what `subprocess.Popen` has: pipes of text, signals, a status."""
 
-    def __init__(self, environ: dict[str, str], arguments: Sequence[str], stdin: bool) -> None:
+    def __init__(
+        self, environ: dict[str, str], arguments: Sequence[str], stdin: bool, folder: Path
+    ) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_LOADED)
         theirs: Connection | None = None
@@ -42,7 +44,9 @@ class Process:
         self.args = [str(argument) for argument in arguments]
         # Ended with this process, should a test forget it.
         self._process = context.Process(
-            target=_become, args=(environ, self.args, theirs, out, err), daemon=True
+            target=_become,
+            args=(environ, self.args, str(folder), theirs, out, err),
+            daemon=True,
         )
         self._process.start()
         for end in filter(None, (theirs, out, err)):
@@ -107,9 +111,14 @@ class Process:
         self.wait()
 
 
-def start(environ: dict[str, str], *arguments: str, stdin: bool = False) -> Process:
-    """Begin `python arguments`: a file, or -m and a module. No stdin unless one is asked for."""
-    return Process(environ, arguments, stdin)
+def start(
+    environ: dict[str, str], *arguments: str, stdin: bool = False, folder: Path = ROOT
+) -> Process:
+    """Begin `python arguments`: a file, or -m and a module. No stdin unless one is asked for.
+
+    It works in `folder`, whose modules come first.
+    """
+    return Process(environ, arguments, stdin, folder)
 
 
 def _pipe_to() -> tuple[Connection, IO[str]]:
@@ -134,6 +143,7 @@ def _rest(pipe: IO[str]) -> str:
 def _become(
     environ: dict[str, str],
     arguments: Sequence[str],
+    folder: str,
     stdin: Connection | None,
     stdout: Connection,
     stderr: Connection,
@@ -147,7 +157,8 @@ def _become(
     sys.stdin = os.fdopen(0, closefd=False)
     os.environ.clear()
     os.environ.update(environ)
-    os.chdir(ROOT)
+    os.chdir(folder)
+    sys.path.insert(0, folder)
     warnings.simplefilter("error")
     if arguments[0] == "-m":
         sys.argv = list(arguments[1:])

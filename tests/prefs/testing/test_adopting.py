@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from prefs.engine.states import State
-from tests.support import scratch
+from tests.support import forked, scratch
 
 pytestmark = pytest.mark.slow
 
@@ -155,17 +153,10 @@ class Site:
         }
 
     def run(self, *command: str, status: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=self.folder,
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == status, (command, done.stdout, done.stderr)
-        return done.stdout + done.stderr
+        with forked.start(self.environ, *command, folder=self.folder) as process:
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == status, (command, out, err)
+        return out + err
 
     def manage(self, *arguments: str, status: int = 0) -> str:
         return self.run("manage.py", *arguments, status=status)
