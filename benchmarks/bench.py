@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+from django.core.management import call_command
 
 from benchmarks.commands import Command, Finished
 from benchmarks.databases import Databases
@@ -45,6 +48,11 @@ class Bench:
     def begin(self, database: str, *arguments: str) -> Command:
         """Begin a command of ours, silent but for one JSON object."""
         return Command(self.databases.address, database, *arguments, "--json", "-v", "0")
+
+    def prepare(self, database: str, *arguments: str) -> None:
+        """Run a command of ours in this process: for what is made ready, and not measured."""
+        with self.databases.aliased(database) as alias:
+            call_command(*arguments, "-v", "0", "--database", alias, stdout=io.StringIO())
 
     def compete(self, contenders: Mapping[str, Contender]) -> Samples:
         """Measure each contender once a round, on a copy of its own, in alternating order."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import partial
 
 from benchmarks.bench import Bench
-from benchmarks.commands import Command
 from prefs.engine import seeding
 from prefs.mapping import LEAVES, Leaf
 from prefs.sql.expressions import path_literal, typed_value
@@ -53,7 +52,7 @@ def rolled_back(bench: Bench) -> str:
     """The template in the state expanded, with both stores full and equal."""
 
     def make(database: str) -> None:
-        bench.command(database, "rollback_prefs", "--to", "expanded", "--noinput")
+        bench.prepare(database, "rollback_prefs", "--to", "expanded", "--noinput")
 
     name = f"rolled_back_{bench.options.users}"
     return bench.databases.once(name, make, in_state(bench, "dual_write"))
@@ -63,11 +62,11 @@ def advance(bench: Bench, state: str, database: str) -> None:
     """Take a database to a state from the one before, by the commands, under all gates."""
     bench.say(f"{database}: to {state}")
     for arguments in _STEPS[state]:
-        bench.command(database, *arguments)
+        bench.prepare(database, *arguments)
 
 
 def _seed(bench: Bench, users: int, database: str) -> None:
-    Command(bench.databases.address, database, "migrate", "-v", "0").finish()
+    bench.prepare(database, "migrate")
 
     def progress(done: int) -> None:
         if done % 100_000 == 0:

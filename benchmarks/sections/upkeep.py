@@ -62,7 +62,7 @@ def _fall_behind(bench: Bench, database: str) -> None:
         f"UPDATE {quote(USER_TABLE)} SET {flag} = {flag} IS NOT TRUE"
         f" WHERE {names().residue} IS NULL OR jsonb_typeof({names().residue}) = 'object'",
     )
-    bench.command(database, "rollback_prefs", "--to", "read_cutover", "--noinput")
+    bench.prepare(database, "rollback_prefs", "--to", "read_cutover", "--noinput")
 
 
 def _grown(bench: Bench, contender: Contender) -> Contender:
