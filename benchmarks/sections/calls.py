@@ -49,13 +49,16 @@ def measure(bench: Bench) -> list[Series]:
 
 
 def take_turns(
-    calls: Mapping[str, Call], arguments: Mapping[str, Sequence[Any]], samples: Samples
+    calls: Mapping[str, Call],
+    arguments: Mapping[str, Sequence[Any]],
+    samples: Samples,
+    size: int = _SLICE,
 ) -> None:
     """Make the calls in slices, a contender after the other; the median of each is its sample."""
     took: dict[str, list[float]] = {name: [] for name in calls}
-    for turn, begin in enumerate(range(0, max(map(len, arguments.values())), _SLICE)):
+    for turn, begin in enumerate(range(0, max(map(len, arguments.values())), size)):
         for name in alternating(list(calls), turn):
-            for argument in arguments[name][begin : begin + _SLICE]:
+            for argument in arguments[name][begin : begin + size]:
                 began = time.perf_counter()
                 calls[name](argument)
                 took[name].append(time.perf_counter() - began)
