@@ -309,16 +309,14 @@ def _lock(cursor: Any, key: Any) -> Route:
 def _refuse_others(cursor: Any, route: Route, key: Any, if_match: Collection[str]) -> None:
     """Raise PreconditionFailed unless the document of the locked user has one of these ETags.
 
-    Where raw SQL may write typed rows without the user's lock, they are locked as well.
+    That is the document in the store that the write goes by, whatever a canary reads, or the
+    switches say by now. Where raw SQL may write typed rows without the user's lock, they are locked
+    as well.
     """
     if route is Route.TABLES:
         _lock_rows(cursor, [key])
-    cursor.execute(sql.read_one(), {"id": key})
-    [(_, *switches, text)] = cursor.fetchall()
-    if Route.of(*switches).reads_tables != route.reads_tables:
-        # They were turned since: that is the other store, which may be behind.
-        cursor.execute(writes.stored_text(route), {"user": key})
-        [(text,)] = cursor.fetchall()
+    cursor.execute(writes.stored_text(route), {"user": key})
+    [(text,)] = cursor.fetchall()
     if text == "":
         raise codec.UnprintableDocument(key)
     etag = etags.etag_of(text)
