@@ -65,6 +65,16 @@
 #define OLD_EVIDENCE 0
 #endif
 
+#ifndef CANARY_STAYS       /* a flip leaves the canary up */
+#define CANARY_STAYS 0
+#endif
+#ifndef CANARY_UNVERIFIED  /* it is raised without a verification since the last flip */
+#define CANARY_UNVERIFIED 0
+#endif
+#ifndef CANARY_WRITES      /* whoever reads the tables by it writes them, too, and them alone */
+#define CANARY_WRITES 0
+#endif
+
 #ifndef WORKERS /* two of them are eight million states, and find no more */
 #define WORKERS 1
 #endif
@@ -88,6 +98,9 @@ bool dual_write, read_tables; /* the switches */
 #define ROUTE (read_tables -> (dual_write -> TABLES_MIRRORED : TABLES) : \
                               (dual_write -> BLOB_MIRRORED : BLOB))
 #define PRIMARY (read_tables -> tables : blob)
+
+bool canary; /* whether the user reads the tables in BLOB_MIRRORED */
+#define BY_CANARY (canary && ROUTE == BLOB_MIRRORED && tables != NONE)
 
 bool unsettled; /* the last transition is open */
 
@@ -127,7 +140,8 @@ bool lost, apart, unequal;
 
 inline check() {
     /* A read picks its store and reads it in one snapshot, so this is every read of this moment. */
-    lost = DEMANDED(LOST) && (acknowledged & ~PRIMARY) != 0;
+    lost = DEMANDED(LOST) && ((acknowledged & ~PRIMARY) != 0 ||
+                              BY_CANARY && (acknowledged & ~tables) != 0);
     assert(!lost);
     /* Two open transactions are at most one route apart. */
     apart = DEMANDED(APART) && ((acts_by[BLOB] && (acts_by[TABLES_MIRRORED] || acts_by[TABLES])) ||
@@ -159,6 +173,9 @@ inline check() {
 #define FOUND_EQUAL              119
 #define FOUND_DIFFERENT          120
 #define DRAIN_WAITS              121
+#define CANARY_RAISED            122
+#define CANARY_LOWERED           123
+#define CANARY_ENDED             124
 #define FLIPPED(from, to)        (200 + 10 * (from) + (to))
 
 /* --- The parts of a transaction -------------------------------------------------------------- */
@@ -240,6 +257,7 @@ again:
     /* The locking statement: its snapshot, with the switches; then it waits for the row. */
     atomic {
         if :: !CACHED_SWITCHES -> read_switches(me) :: CACHED_SWITCHES -> route = ROUTE fi;
+        route = (CANARY_WRITES && canary && route == BLOB_MIRRORED -> TABLES : route);
         document = (READ_WITH_LOCK || ONE_STATEMENT -> PRIMARY : NONE)
     }
     if
@@ -379,6 +397,8 @@ inline flip(to) {
     dual_write = (to == BLOB_MIRRORED || to == TABLES_MIRRORED);
     read_tables = (to == TABLES_MIRRORED || to == TABLES);
     unsettled = true;
+    if :: canary -> HAPPENS(CANARY_ENDED) :: else fi;
+    canary = canary && CANARY_STAYS;
     check()
 }
 
@@ -404,6 +424,11 @@ again:
        :: atomic { true -> flip(to) }
        :: goto again /* it dies before the commit */
        fi
+    /* The canary: raised under its gate, lowered whenever somebody likes. */
+    :: atomic { !unsettled && !canary && ROUTE == BLOB_MIRRORED &&
+                ((evidence & THE_LAST_FLIP) || CANARY_UNVERIFIED) ->
+           HAPPENS(CANARY_RAISED); canary = true; check() }
+    :: atomic { canary -> HAPPENS(CANARY_LOWERED); canary = false }
     :: atomic { unsettled && !listed -> awaited = holders; listed = true }
     :: atomic { unsettled && listed && (!awaited || NO_DRAIN) ->
            unsettled = false; listed = false; awaited = 0 }

@@ -39,7 +39,7 @@ class Canarian(Operator):
         if self._sees_it_raised() and self.random.random() < 0.5:
             time.sleep(self.random.uniform(0, 0.03))
             self._tell()
-        elif self.random.random() < 0.2:
+        elif self.random.random() < 0.05:
             _set(CANARY, Decimal(0))
         elif self.random.random() < 0.2:
             _set(CANARY, Decimal(self.random.choice((1, 50, 100))))

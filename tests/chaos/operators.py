@@ -104,6 +104,10 @@ class Flipper(Operator):
         self.board.wanted = False
         state = current_state(ALIAS)
         self._choose_direction(state)
+        if state is State.DUAL_WRITE and self.random.random() < _BY_CANARY:
+            self._by_canary()
+            # As often back as forward: who writes between two flips writes the blob alone.
+            self.forward = self.forward and self.random.random() < 0.5
         ways = [e.target for e in EDGES if e.source is state and e.forward is self.forward]
         if not ways:
             self.forward = not self.forward
@@ -114,8 +118,6 @@ class Flipper(Operator):
             # Many users are written by one route, and differ after the flip.
             time.sleep(self.random.uniform(0, 0.4))
             self._await_a_waiting_write()
-        if state is State.DUAL_WRITE and self.random.random() < _BY_CANARY:
-            self._by_canary()
         try:
             self._take(ways[0])
         except GateRefused:
