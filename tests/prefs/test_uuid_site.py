@@ -37,5 +37,6 @@ def test_it_goes_all_the_way_and_back_and_no_document_changes(
         "passed": [*states[1:], *states[-2::-1]],
         "same": True,
         "blobs": True,
+        "served": [True, True, True],
         "late": ['{"n": 1.0, "theme": "dark"}'],
     }

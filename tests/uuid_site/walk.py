@@ -69,6 +69,26 @@ def there_and_back() -> list[str]:
     return passed
 
 
+def served() -> list[bool]:
+    """What the API does for a member: by `me`, by key, by other spellings of it, of another."""
+    from django.test import Client
+
+    from tests.uuid_site.models import Member
+
+    settings.ALLOWED_HOSTS = ["testserver"]
+    member: Any
+    member, other = Member.objects.order_by("pk")[:2]
+    Member.objects.filter(pk=member.pk).update(is_staff=True)
+    client = Client()
+    client.force_login(member)
+
+    def status(key: object) -> int:
+        return int(client.get(f"/api/users/{key}/preferences/").status_code)
+
+    keys = (member.pk.hex, str(member.pk).upper(), f"{{{member.pk}}}", other.pk, "me/", "x%2Fy")
+    return [status("me") == 200, status(member.pk) == 200, {*map(status, keys)} == {403}]
+
+
 def blobs() -> dict[str, str | None]:
     """The text of every blob, by key."""
     from django.db import connection
@@ -95,6 +115,7 @@ def main() -> None:
         "passed": passed,
         "same": {key: after[key] for key in before} == before,
         "blobs": blobs() == after,
+        "served": served(),
         "late": [after[key] for key in after.keys() - before.keys()],
     }
     print(json.dumps(found))  # noqa: T201 - the test reads it

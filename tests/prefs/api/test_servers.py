@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from psycopg import IsolationLevel
 
 from prefs.models import UserPreferences
 from tests.prefs.api.asking import PROBLEM, asking_as, etag
 from tests.prefs.api.calling import Calling, at_once, count_up
 from tests.prefs.api.serving import served
 from tests.support import stores
+from tests.support.reaching import reached
 from tests.support.stores import Place
 
 LONG = json.dumps({"x": "y" * 5000, "n": 0})
@@ -65,6 +67,19 @@ def test_refusals_come_over_the_wire_too(calling: Calling) -> None:
     assert (options.status, options.body) == (204, b"")
     assert options.headers["Accept-Patch"] == "application/merge-patch+json"
     assert calling.get().body.decode() == stores.as_jsonb(LONG)
+
+
+@pytest.mark.parametrize("level", [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE])
+def test_a_write_at_another_isolation_level_is_told_as_what_it_is(
+    site: str, level: IsolationLevel
+) -> None:
+    asking = asking_as(stores.insert_user(Place.BLOB, "{}"))
+    with reached(OPTIONS={"isolation_level": level}):
+        assert asking.get().status_code == 200
+        for answer in (asking.patch('{"x": 1}'), asking.put('{"x": 1}', if_match="*")):
+            assert answer.status_code == 503
+            assert level.name.replace("_", " ") in answer.json()["detail"]
+        assert asking.get().text == "{}"
 
 
 def counted(address: str, place: Place, patches: int) -> tuple[int, int]:

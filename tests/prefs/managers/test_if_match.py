@@ -20,7 +20,7 @@ from tests.support import stores
 from tests.support.places import EnterRoute
 from tests.support.sessions import PATIENCE, second_session, waits_behind_us
 from tests.support.stores import Place
-from tests.support.tampering import turn
+from tests.support.tampering import tamper, turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -160,6 +160,18 @@ def test_the_etag_is_of_the_store_that_the_write_goes_by(
 def _fill_blobs(users: list[int], texts: list[str | None]) -> None:
     for user, text in zip(users, texts, strict=True):
         stores.fill_blob(user, text)
+
+
+def test_what_a_canary_reads_does_not_decide_what_is_written(in_route: EnterRoute) -> None:
+    """Its tables may be damaged; the blob is what the write goes by."""
+    user = stores.insert_user(in_route(Place.BLOB_MIRRORED), LIGHT)
+    stores.fill_tables([user], [DARK])
+    tamper("UPDATE waffle_sample SET percent = 100 WHERE name = 'prefs_canary_reads'")
+    assert UserPreferences.objects.document_text(user) == DARK
+    with pytest.raises(PreconditionFailed) as failed:
+        MERGE(user, '{"x": 1}', if_match=[etag_of(DARK)])
+    assert failed.value.etag == etag_of(LIGHT)
+    tamper("UPDATE waffle_sample SET percent = 0 WHERE name = 'prefs_canary_reads'")
 
 
 def test_in_tables_a_row_that_raw_sql_writes_meanwhile_is_compared_too(
