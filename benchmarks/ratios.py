@@ -118,6 +118,22 @@ RATIOS: tuple[Ratio, ...] = (
         unit="ms",
     ),
     Ratio(
+        name="`document`, canary at 0 % / without canary and shadow reads",
+        limit=1.1,
+        section="canary",
+        over=("`document`, canary at 0 %",),
+        under=("`document`, without either",),
+        unit="µs",
+    ),
+    Ratio(
+        name="`document`, shadow reads at 1 % / at 0 %",
+        limit=1.02,
+        section="canary",
+        over=("`document`, shadow reads at 1 %",),
+        under=("`document`, canary at 0 %",),
+        unit="µs",
+    ),
+    Ratio(
         name="`get()` of users / with a plain JSONField",
         limit=1.4,
         section="field",

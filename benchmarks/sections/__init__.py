@@ -15,6 +15,7 @@ NAMES = (
     "verification",
     "upkeep",
     "calls",
+    "canary",
     "field",
     "api",
     "audience",

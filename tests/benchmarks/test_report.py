@@ -59,7 +59,7 @@ def test_there_is_one_entry_for_each_row_whatever_was_measured() -> None:
 
 
 def test_names_of_rows_are_unique() -> None:
-    assert len({row.name for row in RATIOS}) == len(RATIOS) == 27
+    assert len({row.name for row in RATIOS}) == len(RATIOS) == 29
 
 
 def test_a_ratio_is_the_median_of_one_over_the_median_of_the_other() -> None:

@@ -34,22 +34,21 @@ class Canarian(Operator):
     """Turns canary and shadow reads beside the flipper, and tells of mismatches as it raises."""
 
     def act(self) -> None:
-        _set(SHADOW, _SHADOWED)
         self._look()
-        if self._sees_it_raised() and self.random.random() < 0.5:
+        if self._sees_it_raised():
             time.sleep(self.random.uniform(0, 0.03))
             self._tell()
         elif self.random.random() < 0.05:
             _set(CANARY, Decimal(0))
         elif self.random.random() < 0.2:
-            _set(CANARY, Decimal(self.random.choice((1, 50, 100))))
+            _set(SHADOW, _SHADOWED)
 
     def _sees_it_raised(self) -> bool:
-        """Whether the flipper raises the canary in the next moments."""
-        patience = time.monotonic() + self.random.uniform(0.05, 0.3)
+        """Whether the flipper raises the canary in the next moments; now and then it is let."""
+        patience = time.monotonic() + self.random.uniform(0.1, 0.6)
         while not self.board.raises and time.monotonic() < patience:
-            time.sleep(0.005)
-        return self.board.raises
+            time.sleep(0.003)
+        return self.board.raises and self.random.random() < 0.6
 
     def _tell(self) -> None:
         given: dict[str, Any] = {"user": _TOLD, "leaves": "[]", "blob": None, "tables": None}

@@ -133,16 +133,19 @@ class Flipper(Operator):
         """Have clients read the tables for a while before the next flip ends that."""
         percent = Decimal(self.random.choice((1, 50, 100)))
         try:
-            canary.turn(ALIAS, CANARY, percent, SETTINGS)
+            self._raise(percent)
         except GateRefused:
             self.catch_up()
             verify(ALIAS, SETTINGS, self.control, report=self.differing.add)
-            self.board.raises = True
-            try:
-                canary.turn(ALIAS, CANARY, percent, SETTINGS)
-            finally:
-                self.board.raises = False
+            self._raise(percent)
         time.sleep(self.random.uniform(0, 0.5))
+
+    def _raise(self, percent: Decimal) -> None:
+        self.board.raises = True
+        try:
+            canary.turn(ALIAS, CANARY, percent, SETTINGS)
+        finally:
+            self.board.raises = False
 
     def _await_a_waiting_write(self) -> None:
         """Let a write begin that waits for a row: its trigger fires after the flip."""
