@@ -39,7 +39,7 @@ def endpoint(
                 f"{request.method} is not a method of this address; expected {allowed}.",
                 {"Allow": allowed},
             )
-        if not request.accepts(content_type):
+        if not _accepts(request, content_type):
             raise Problem(
                 HTTPStatus.NOT_ACCEPTABLE,
                 f"The answer is {content_type}, which the header Accept leaves out.",
@@ -59,6 +59,16 @@ def endpoint(
         return _finished(request, response)
 
     return view
+
+
+def _accepts(request: HttpRequest, content_type: str) -> bool:
+    try:
+        return request.accepts(content_type)
+    except (LookupError, ValueError) as error:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            f"The header Accept is malformed: {error}; expected media types.",
+        ) from error
 
 
 def _finished(request: HttpRequest, response: HttpResponse) -> HttpResponse:

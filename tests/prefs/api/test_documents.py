@@ -190,6 +190,9 @@ def test_other_methods_are_405_with_those_there_are(asking: Asking, method: str)
         ("text/html", 406),
         ("application/json;q=0", 406),
         ("application/problem+json", 406),
+        ("application/json;q*=klingon''1", 400),
+        ("*/*;q*=undefined''%ff, application/json", 400),
+        ("a;b*0*=x''y", 400),
     ],
 )
 def test_who_does_not_accept_json_is_told_so_before_anything_is_written(
