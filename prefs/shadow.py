@@ -138,7 +138,12 @@ class _Teller:
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="prefs shadow reads")
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError as error:
+                    # No more threads, or the process is ending; what waits does so for the next.
+                    self._thread = None
+                    logger.warning("what shadow reads found waits: %s", error)
 
     def _run(self) -> None:
         while (batch := self._next()) is not None:

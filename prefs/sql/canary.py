@@ -7,6 +7,8 @@ from functools import cache
 from prefs.routing import CANARY, DUAL_WRITE, READ_TABLES, SAMPLES
 from prefs.sql.names import literal, names
 
+# A power of two: so many values that chance has.
+_CHANCES = 2**20
 NOTE = "Part of the preferences migration: turned by canary_prefs."
 
 
@@ -36,9 +38,15 @@ def is_chosen(key: str, canary: str) -> str:
     return f"{bucket(key)} < 10 * {canary}"
 
 
-def is_sampled(shadow: str) -> str:
-    """At random, whether a read is a shadow read, by their percentage."""
-    return f"random() * 100 < {shadow}"
+def is_sampled(key: str, shadow: str) -> str:
+    """At random, whether a read of a user is a shadow read, by their percentage.
+
+    In one statement a user is sampled everywhere or nowhere: a text that is marked in one row and
+    not in another would be two to DISTINCT and UNION.
+    """
+    moment = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint"
+    chance = f"""hashtextextended({key}::text COLLATE "C", {moment}) & {_CHANCES - 1}"""
+    return f"({chance}) < {shadow} * {_CHANCES / 100}"
 
 
 def marked_to_compare(text: str, is_compared: str) -> str:

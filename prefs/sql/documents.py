@@ -95,7 +95,7 @@ def document_text_of(key: str) -> str:
     """
     text = f"""CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL THEN ''
       WHEN r.key IS NULL THEN NULL ELSE {_text("r.key")} END"""
-    marked = marked_to_compare(text, _is_compared())
+    marked = marked_to_compare(text, _is_compared("r.key"))
     return f"(SELECT {marked} {_key_and_route(key)} CROSS JOIN {gone()})"
 
 
@@ -104,8 +104,8 @@ def _by_canary(key: str) -> str:
     return f"r.dual_write AND NOT r.read_tables AND {is_chosen(key, sample(CANARY))}"
 
 
-def _is_compared() -> str:
-    return f"r.dual_write AND {is_sampled(sample(SHADOW))}"
+def _is_compared(key: str) -> str:
+    return f"r.dual_write AND {is_sampled(key, sample(SHADOW))}"
 
 
 def _text(key: str) -> str:
@@ -196,7 +196,7 @@ def _answering(for_nobody: str) -> str:
       LEFT JOIN {n.switches} d ON d.name = {literal(DUAL_WRITE)}
       LEFT JOIN {n.switches} r ON r.name = {literal(READ_TABLES)};
     IF dual_write THEN
-      SELECT {is_chosen("$1", "c.canary")} AND NOT read_tables, {is_sampled("c.shadow")}
+      SELECT {is_chosen("$1", "c.canary")} AND NOT read_tables, {is_sampled("$1", "c.shadow")}
         INTO by_canary, is_compared FROM {settings()} c;
     END IF;
     IF read_tables OR by_canary THEN
@@ -269,7 +269,7 @@ def reading() -> str:
     """The statement that `read` stands for."""
     n = names()
     user = f"u.{n.key}"
-    return f"""SELECT {user}, r.dual_write, r.read_tables, {_text(user)}, {_is_compared()}
+    return f"""SELECT {user}, r.dual_write, r.read_tables, {_text(user)}, {_is_compared(user)}
     FROM {n.users} u {_route()} CROSS JOIN {gone()} WHERE {user} = ANY(%(ids)s::{n.key_type}[])"""
 
 
