@@ -144,6 +144,7 @@ def test_an_audit_and_an_archive_stay_unless_they_may_be_forgotten(
     assert value("SELECT to_regclass('prefs_audit')") is None
 
 
+@pytest.mark.slow
 def test_a_refusal_on_record_is_kept_too(expanded: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Case C11: one entry is an audit."""
     assert run("advance_prefs", "--to", "mirror_off").status == 4
@@ -218,6 +219,7 @@ def test_given_up_on_a_lock_it_can_be_run_again(old_site: str) -> None:
     assert differences() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("already", [1, 2, 3])
 def test_stopped_between_any_two_of_its_statements_it_can_be_run_again(
     old_site: str, already: int

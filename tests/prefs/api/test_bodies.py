@@ -145,6 +145,7 @@ def printed(body: bytes) -> str | None:
         return None
 
 
+@pytest.mark.slow
 def test_no_body_is_an_error_of_the_server(in_route: EnterRoute, place: Place) -> None:
     user = stores.insert_user(place, '{"theme": "light"}')
     asking = asking_as(user)

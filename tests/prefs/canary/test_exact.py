@@ -61,6 +61,7 @@ def test_texts_and_digests_are_the_same_at_every_canary(site: str) -> None:
         assert read_all(keys) == before
 
 
+@pytest.mark.slow
 def test_a_text_that_cannot_be_built_is_an_error_that_names_the_user_there_too(site: str) -> None:
     [user] = add_users(UNPRINTABLE)
     verified()

@@ -149,6 +149,7 @@ def test_the_bucket_is_of_the_key_s_text_in_utf_8(db: None) -> None:
     assert dict(found) == {key: bucket_of(key) for key in uuids}
 
 
+@pytest.mark.slow
 def test_who_was_in_stays_in_as_the_canary_grows() -> None:
     served: set[int] = set()
     for tenths in range(1001):

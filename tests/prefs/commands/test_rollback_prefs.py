@@ -18,6 +18,7 @@ def _soon(settings: DjangoSettings) -> None:
     settings.PREFS_CUTOVER_SOAK = settings.PREFS_CONTRACT_SOAK = timedelta(0)
 
 
+@pytest.mark.slow
 def test_it_goes_all_the_way_back(site: str) -> None:
     [user, _] = add_users({"theme": "dark"}, None)
     go(State.DROPPED)

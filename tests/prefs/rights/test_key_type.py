@@ -54,6 +54,7 @@ def alter_key_by_django() -> None:
         operation.database_forwards("accounts", editor, before, after)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("here", State)
 def test_a_key_that_became_bigint_is_put_right_by_one_command_in_every_state(
     site: str, here: State

@@ -108,6 +108,7 @@ def test_functions_in_another_schema_neither_hide_an_altered_one_nor_count_as_al
     assert value("SELECT to_regprocedure('tenant.prefs_capture()') IS NOT NULL")
 
 
+@pytest.mark.slow
 def test_a_site_in_a_schema_of_its_own_is_taken_there_and_back(
     site: str, reconnected: None
 ) -> None:

@@ -124,6 +124,7 @@ def test_a_site_whose_users_are_all_hidden_is_not_taken_for_one_without_users(
     assert value("SELECT count(preferences) FROM accounts_user") == 10
 
 
+@pytest.mark.slow
 def test_no_step_forward_is_taken_by_a_role_that_does_not_see_everybody(
     owner: str, tenants: list[int]
 ) -> None:
@@ -238,6 +239,7 @@ def test_who_may_see_a_user_but_not_update_them_may_not_update_their_typed_row(
     assert [row[0] for row in changed] == theirs(served, 1)
 
 
+@pytest.mark.slow
 def test_policies_that_do_not_follow_are_named_and_put_right_by_one_command(
     tenants: list[int],
 ) -> None:
