@@ -42,20 +42,45 @@ CASCADES = "FOREIGN KEY (user_id) REFERENCES accounts_user(id) ON UPDATE CASCADE
 TOUCH = b"UPDATE accounts_user SET last_name = CASE last_name WHEN 'x' THEN 'y' ELSE 'x' END"
 
 
-@pytest.fixture
-def old_site(django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """A site as the previous release left it, with users."""
-    with django_db_blocker.unblock(), scratch.database() as name, scratch.pointed_at(name):
-        call_command("migrate", "accounts", "0001", verbosity=0)
-        add_users(*DOCUMENTS)
+@pytest.fixture(scope="module")
+def old_template(django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A site as the previous release left it, with users, to be copied."""
+    with django_db_blocker.unblock(), scratch.database() as name:
+        with scratch.pointed_at(name):
+            call_command("migrate", "accounts", "0001", verbosity=0)
+            add_users(*DOCUMENTS)
+        yield name
+
+
+@pytest.fixture(scope="module")
+def expanded_template(old_template: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The same, migrated."""
+    with django_db_blocker.unblock(), scratch.database(old_template) as name:
+        with scratch.pointed_at(name):
+            call_command("migrate", verbosity=0)
         yield name
 
 
 @pytest.fixture
-def expanded(old_site: str) -> str:
-    """The same, migrated."""
-    call_command("migrate", verbosity=0)
-    return old_site
+def old_site(old_template: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A copy of the old site, which the test may do anything to."""
+    with (
+        django_db_blocker.unblock(),
+        scratch.database(old_template) as name,
+        scratch.pointed_at(name),
+    ):
+        yield name
+
+
+@pytest.fixture
+def expanded(expanded_template: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A copy of it once it was migrated."""
+    with (
+        django_db_blocker.unblock(),
+        scratch.database(expanded_template) as name,
+        scratch.pointed_at(name),
+    ):
+        yield name
 
 
 def test_a_small_site_is_copied_at_once(old_site: str, capsys: pytest.CaptureFixture[str]) -> None:

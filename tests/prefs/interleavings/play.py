@@ -23,7 +23,8 @@ from prefs.clock import Clock
 from tests.support.sessions import PATIENCE
 from tests.support.stores import query
 
-# How long to listen for the end of a step before the lock manager is asked about it.
+# How long to listen for the end of a step before the lock manager is asked about it: twice as
+# long each time, or on a busy machine more is asked than played.
 _GLANCE = 0.002
 _SAVEPOINTS = ("SAVEPOINT", "RELEASE", "ROLLBACK")
 _here = threading.local()
@@ -196,10 +197,12 @@ class Stage:
 
     def _settle(self, lanes: Sequence[Lane]) -> None:
         """Listen until every lane that runs has ended its step, or all those left wait."""
+        glance = _GLANCE
         while running := [lane for lane in lanes if lane.state is Is.RUNNING]:
             try:
-                self._hear(_GLANCE)
+                self._hear(glance)
             except queue.Empty:
+                glance *= 2
                 if _waiting(running) and self._news.empty():
                     for lane in running:
                         lane.state = Is.WAITING
