@@ -79,7 +79,7 @@ def _checked(_: HttpRequest) -> HttpResponse:
 
 
 class _Forgery(CsrfViewMiddleware):
-    """Django's check, which answers by a page."""
+    """Django's check, whose refusal is a problem and no page."""
 
     def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
         raise Problem(
