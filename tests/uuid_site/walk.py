@@ -43,6 +43,34 @@ def look_for_dark() -> None:
     assert (list(keys), list(keys[:3]), list(beside)) == (dark, dark[:3], dark)
 
 
+def by_canary() -> None:
+    """Read everybody by a canary, each read compared; then a damaged mirror ends it."""
+    from django.db import connection, transaction
+
+    from prefs import shadow
+    from tests.uuid_site.models import Member
+
+    before = documents()
+    step("canary_prefs", "50", "--shadow", "100")
+    assert documents() == before
+    key = Member.objects.latest("pk").pk
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            "UPDATE user_preferences SET compact_mode = NOT coalesce(compact_mode, false)"
+            " WHERE user_id = %s",
+            [key],
+        )
+    assert Member.objects.get(pk=key).pk == key
+    shadow.settle()
+    found = step("status_prefs")
+    assert found["canary"] == 0
+    assert [each["user"] for each in found["mismatches"]] == [str(key)]
+    assert step("canary_prefs", "--shadow", "0") == {"canary": 0.0, "shadow": 0.0}
+    step("backfill_prefs")
+    step("verify_prefs")
+
+
 def there_and_back() -> list[str]:
     """Every transition forward and then backward; the states that were passed."""
     from tests.uuid_site.models import Member
@@ -51,6 +79,7 @@ def there_and_back() -> list[str]:
     passed = [step("advance_prefs")["state"]]
     step("backfill_prefs")
     step("verify_prefs")
+    by_canary()
     passed.append(step("advance_prefs")["state"])
     step("verify_prefs")
     look_for_dark()

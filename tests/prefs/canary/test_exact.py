@@ -40,6 +40,7 @@ def test_texts_and_digests_are_the_same_at_every_canary(site: str) -> None:
     add_users(*_ODD)
     seeding.seed(ALIAS, _USERS, odd=0.3, seed=7, progress=lambda _: None)
     keys = [key for (key,) in rows("SELECT id FROM accounts_user ORDER BY id")]
+    assert len(keys) == _USERS + len(_ODD)
     blobs = dict(query("SELECT id, preferences::text FROM accounts_user"))
     verified()
     before = read_all(keys)

@@ -7,14 +7,26 @@ from dataclasses import replace
 import pytest
 from django.contrib.auth import get_user_model
 
+from prefs import shadow
 from prefs.engine.integrity import problems
 from prefs.engine.states import Gate, State
-from prefs.models import NotificationPreferences, UserPreferences
+from prefs.models import AuditEntry, Mismatch, NotificationPreferences, UserPreferences
 from tests.support import roles
 from tests.support.refusals import assert_refused, finding
 from tests.support.roles import give_everything_to, logged_in_as
 from tests.support.running import run
-from tests.support.steps import ALIAS, SOON, add_users, go, rows, state, value
+from tests.support.steps import (
+    ALIAS,
+    SOON,
+    add_users,
+    copy_all,
+    go,
+    part_blob,
+    rows,
+    state,
+    value,
+    verify_all,
+)
 
 WANTS = {"theme": "light", "notifications": {"email": {"marketing": True}}}
 # What deleting a user by Django looks at.
@@ -70,6 +82,27 @@ def test_the_application_reads_and_writes_in_every_state_under_its_own_role(
         get_user_model()._default_manager.get(pk=installed[1]).delete()
         with pytest.raises(Exception, match="permission denied"):
             rows("DELETE FROM user_preferences")
+
+
+def test_a_shadow_read_of_the_application_s_is_told_under_its_own_role(
+    owner: str, app: str, installed: list[int]
+) -> None:
+    with logged_in_as(owner):
+        assert run("install_prefs").status == 0
+        go(State.DUAL_WRITE)
+        copy_all()
+        verify_all()
+        assert run("canary_prefs", "50", "--shadow", "100").status == 0
+    part_blob(installed[0], {"theme": "dark"})
+    with logged_in_as(app):
+        found = UserPreferences.objects.document(installed[0])
+        assert found["theme"] in ("dark", "light")
+        shadow.settle()
+        with pytest.raises(Exception, match="permission denied"):
+            rows("UPDATE waffle_sample SET percent = 100")
+    assert Mismatch.objects.get().pk == installed[0]
+    assert rows("SELECT percent FROM waffle_sample WHERE name = 'prefs_canary_reads'") == [(0,)]
+    assert AuditEntry.objects.latest("id").actor == app
 
 
 def test_what_a_role_lacks_is_named_with_its_statements_by_the_gate_and_the_check(

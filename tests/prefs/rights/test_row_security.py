@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import ProgrammingError, transaction
 
+from prefs import shadow
 from prefs.engine.backfill import backfill_inline
 from prefs.engine.quarantine import counts
 from prefs.engine.sight import UsersHidden
@@ -26,6 +27,7 @@ from tests.support.steps import (
     add_users,
     copy_all,
     go,
+    part_blob,
     rows,
     state,
     take,
@@ -219,6 +221,32 @@ def test_a_tenant_reads_and_writes_their_own_users_in_every_state_and_nobody_els
         if here is not State.EXPANDED:
             assert rows("SELECT user_id FROM user_preferences ORDER BY 1") == [(m,) for m in mine]
     assert "theme" not in UserPreferences.objects.document(others[0])
+
+
+def test_a_tenant_s_shadow_read_is_told_and_no_other_tenant_sees_of_whom(
+    app: str, served: list[int]
+) -> None:
+    """Spec 4.6 as a test: mismatches have a policy that follows that of the users."""
+    go(State.DUAL_WRITE)
+    copy_all()
+    verify_all()
+    assert run("canary_prefs", "100", "--shadow", "100").status == 0
+    mine, others = theirs(served, 1)[0], theirs(served, 0)[0]
+    for user in (mine, others):
+        part_blob(user, {"theme": "dark"})
+    for tenant, user in ((1, mine), (0, others)):
+        with as_tenant(app, tenant):
+            UserPreferences.objects.document(user)
+            shadow.settle()
+            assert rows("SELECT user_id FROM prefs_mismatch") == [(user,)]
+            with pytest.raises(ProgrammingError, match="row-level security"):
+                rows(
+                    "INSERT INTO prefs_mismatch (user_id, leaves, times, first_found_at, found_at)"
+                    " VALUES (%s, '[]', 1, now(), now())",
+                    others if user == mine else mine,
+                )
+    assert value("SELECT count(*) FROM prefs_mismatch") == 2
+    assert value("SELECT percent FROM waffle_sample WHERE name = 'prefs_canary_reads'") == 0
 
 
 def test_who_may_see_a_user_but_not_update_them_may_not_update_their_typed_row(
