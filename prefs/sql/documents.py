@@ -76,14 +76,12 @@ def document_of(key: str, *, by_canary: bool = False) -> str:
     documents it goes `by_canary`, too; what searches, orders or writes goes by the primary.
     """
     n = names()
-    tables, blob = tables_document("r.key"), f"SELECT {n.blob} FROM {n.users} x"
-    whole = f"(SELECT {put_together('k')} {typed_row('r.key', 'JOIN')})"
-    by = f"""WHEN {_by_canary("r.key")}
-      THEN COALESCE({whole}, ({blob} WHERE x.{n.key} = r.key))"""
+    answer = f"""CASE WHEN r.read_tables THEN {tables_document("r.key")}
+      ELSE (SELECT {n.blob} FROM {n.users} x WHERE x.{n.key} = r.key) END"""
+    if by_canary:
+        answer = _by_canary_too("r.key", put_together("k"), n.blob)
     return f"""(SELECT CASE WHEN r.dual_write IS NULL OR r.read_tables IS NULL
-      THEN {qualified(SWITCH_MISSING)}() WHEN r.key IS NULL THEN NULL
-      WHEN r.read_tables THEN {tables} {by if by_canary else ""}
-      ELSE ({blob} WHERE x.{n.key} = r.key) END
+      THEN {qualified(SWITCH_MISSING)}() WHEN r.key IS NULL THEN NULL ELSE {answer} END
     {_key_and_route(key)} CROSS JOIN {gone()})"""
 
 
@@ -100,8 +98,10 @@ def document_text_of(key: str) -> str:
 
 
 def _by_canary(key: str) -> str:
-    # In this order: the percentage is asked for in one route alone.
-    return f"r.dual_write AND NOT r.read_tables AND {is_chosen(key, sample(CANARY))}"
+    # In this order: the percentage is asked for in one route alone, and no digest made at 0.
+    percentage = sample(CANARY)
+    return f"""r.dual_write AND NOT r.read_tables AND {percentage} > 0
+      AND {is_chosen(key, percentage)}"""
 
 
 def _is_compared(key: str) -> str:
@@ -109,18 +109,22 @@ def _is_compared(key: str) -> str:
 
 
 def _text(key: str) -> str:
-    """The text of a document by the items r (switches) and `gone`.
+    """The text of a document by the items r (switches) and `gone`; NULL where one is missing."""
+    return _by_canary_too(key, put_together_text("k"), printed(names().blob))
 
-    NULL where a switch is missing. Of the canary, who has not both typed rows reads the blob.
+
+def _by_canary_too(key: str, of_rows: str, of_blob: str) -> str:
+    """What `of_rows` makes of the typed rows k, or `of_blob` of the blob: by route and canary.
+
+    Of the canary, who has not both typed rows reads the blob.
     """
     n = names()
     joined = typed_row(key, also=", p.user_id IS NOT NULL AND n.user_id IS NOT NULL AS whole")
     return f"""COALESCE(
       CASE WHEN r.read_tables OR {_by_canary(key)}
-        THEN (SELECT CASE WHEN r.read_tables OR k.whole THEN {put_together_text("k")} END {joined})
-      END,
+        THEN (SELECT CASE WHEN r.read_tables OR k.whole THEN {of_rows} END {joined}) END,
       CASE WHEN NOT r.read_tables
-        THEN (SELECT {printed(n.blob)} FROM {n.users} x WHERE x.{n.key} = {key}) END)"""
+        THEN (SELECT {of_blob} FROM {n.users} x WHERE x.{n.key} = {key}) END)"""
 
 
 @lru_cache(maxsize=64)
