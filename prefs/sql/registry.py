@@ -13,10 +13,11 @@ from prefs.sql.stored import StoredFunction
 def called() -> tuple[StoredFunction, ...]:
     """Those that statements call. They run with the caller's rights: the tables' rights hold.
 
-    But the one that says whether a verification stands, for roles that read preferences.
+    But those that say whether a verification stands, and keep what a shadow read found, for roles
+    that read preferences.
     """
-    stands = shadow.stands(trigger_functions.SAFE_PATH)
-    return (*FUNCTIONS, stands, *planned.functions().values())
+    path = trigger_functions.SAFE_PATH
+    return (*FUNCTIONS, shadow.stands(path), shadow.noting(path), *planned.functions().values())
 
 
 @cache

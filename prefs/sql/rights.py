@@ -21,8 +21,8 @@ from prefs.sql.names import (
 TYPED_TABLES = (USER_TABLE, NOTIFICATION_TABLE)
 # Those that hold documents, or what is left of them.
 DOCUMENT_TABLES = (*TYPED_TABLES, ARCHIVE_TABLE, MISMATCH_TABLE)
-# Those that whoever reads documents adds to: what shadow reads find.
-NOTED_TABLES = (MISMATCH_TABLE, SHADOW_TABLE)
+# Those that whoever reads documents adds to: how many shadow reads there were.
+NOTED_TABLES = (SHADOW_TABLE,)
 KEPT_TABLES = (*DOCUMENT_TABLES, DEPARTURE_TABLE, SHADOW_TABLE)
 PUBLIC = "PUBLIC"
 
@@ -150,7 +150,7 @@ def definers() -> str:
         *((qualified(t), p) for t in TYPED_TABLES for p in ("SELECT", "INSERT", "UPDATE")),
         (qualified(DEPARTURE_TABLE), "INSERT"),
         (qualified(AUDIT_TABLE), "INSERT"),
-        *((qualified(MISMATCH_TABLE), p) for p in ("SELECT", "DELETE")),
+        *((qualified(MISMATCH_TABLE), p) for p in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     ]
     pairs = ", ".join(f"({literal(table)}, {literal(right)})" for table, right in wants)
     return f"""SELECT DISTINCT o.rolname, format('GRANT %%s ON %%s TO %%I', w.p, w.t, o.rolname)

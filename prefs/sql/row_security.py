@@ -7,16 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefs.sql.names import (
-    ARCHIVE_TABLE,
-    MISMATCH_TABLE,
-    literal,
-    names,
-    oids,
-    qualified,
-    quote,
-)
-from prefs.sql.rights import DOCUMENT_TABLES, KEPT_TABLES
+from prefs.sql.names import literal, names, oids, qualified, quote
+from prefs.sql.rights import DOCUMENT_TABLES, KEPT_TABLES, TYPED_TABLES
 
 
 def _tables() -> str:
@@ -80,8 +72,7 @@ class Policy:
     """A policy of a table that follows the users table: who has the user has the row.
 
     For a write of documents the user's row is locked, as every write does first; so it asks for
-    what the users table lets this role update, not only for what it shows. Who sees a user may
-    note what a shadow read found.
+    what the users table lets this role update, not only for what it shows.
     """
 
     name: str
@@ -92,8 +83,7 @@ class Policy:
     def asked(self) -> str:
         """Its condition, spaced and bracketed as the catalog prints it."""
         n, table = names(), quote(self.table)
-        locks = self.command != "SELECT" and self.table != MISMATCH_TABLE
-        lock = " FOR NO KEY UPDATE OF u" if locks else ""
+        lock = " FOR NO KEY UPDATE OF u" if self.command != "SELECT" else ""
         return f"(EXISTS ( SELECT FROM {n.users} u WHERE (u.{n.key} = {table}.user_id){lock}))"
 
     @property
@@ -114,9 +104,9 @@ class Policy:
 
 
 def policies_of(table: str) -> tuple[Policy, ...]:
-    """The policies that a table has where users have row security; the archive is only read."""
+    """The policies that a table has where users have row security; only typed ones are written."""
     commands = {"prefs_sees": "SELECT", "prefs_adds": "INSERT", "prefs_changes": "UPDATE"}
-    chosen = ("prefs_sees",) if table == ARCHIVE_TABLE else tuple(commands)
+    chosen = tuple(commands) if table in TYPED_TABLES else ("prefs_sees",)
     return tuple(Policy(name=name, command=commands[name], table=table) for name in chosen)
 
 

@@ -24,6 +24,7 @@ from prefs.sql.stored import StoredFunction
 
 COMPARE = "prefs_compare"
 STANDS = "prefs_verification_stands"
+NOTE = "prefs_note_mismatch"
 FOUND = "prefs_mismatch_found"
 # The rows of so many users are kept.
 MOST_MISMATCHES = 1_000
@@ -93,17 +94,37 @@ def _digest(doc: str) -> str:
     return f"encode(sha256(convert_to({text}, 'UTF8')), 'hex')"
 
 
+def noting(path: str) -> StoredFunction:
+    """Keeps the mismatch of a user, if there is such a user. One row a user.
+
+    It runs with its owner's rights: it is called in a session of its own, in which nobody has said
+    whose rows a policy shows.
+    """
+    n = names()
+    body = f"""BEGIN
+  INSERT INTO {qualified(MISMATCH_TABLE)} AS m
+    (user_id, leaves, blob_digest, tables_digest, times, first_found_at, found_at)
+  SELECT u.{n.key}, $2, $3, $4, 1, clock_timestamp(), clock_timestamp()
+  FROM {n.users} u WHERE u.{n.key} = $1
+  ON CONFLICT (user_id) DO UPDATE SET leaves = excluded.leaves,
+    blob_digest = excluded.blob_digest, tables_digest = excluded.tables_digest,
+    times = m.times + 1, found_at = excluded.found_at;
+END"""
+    return StoredFunction(
+        name=NOTE,
+        takes=f"{n.key_type}, jsonb, text, text",
+        returns="void",
+        traits=f"VOLATILE SECURITY DEFINER SET search_path = {path} SET row_security = off",
+        body=body,
+        kept=True,
+    )
+
+
 @cache
 def note() -> str:
-    """Keep the mismatch of `user`, if there is such a user: no row. One row a user."""
-    n = names()
-    return f"""INSERT INTO {qualified(MISMATCH_TABLE)} AS m
-      (user_id, leaves, blob_digest, tables_digest, times, first_found_at, found_at)
-    SELECT u.{n.key}, %(leaves)s::jsonb, %(blob)s, %(tables)s, 1, clock_timestamp(),
-      clock_timestamp() FROM {n.users} u WHERE u.{n.key} = %(user)s::{n.key_type}
-    ON CONFLICT (user_id) DO UPDATE SET leaves = excluded.leaves,
-      blob_digest = excluded.blob_digest, tables_digest = excluded.tables_digest,
-      times = m.times + 1, found_at = excluded.found_at"""
+    """Keep the mismatch of `user`: `leaves`, and the digests of `blob` and `tables`."""
+    given = f"%(user)s::{names().key_type}, %(leaves)s::jsonb, %(blob)s::text, %(tables)s::text"
+    return f"SELECT {qualified(NOTE)}({given})"
 
 
 @cache
