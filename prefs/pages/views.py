@@ -6,12 +6,13 @@ the page is merged into it. So what is decided on is what is there when it is wr
 
 from __future__ import annotations
 
+import codecs
 import logging
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import ObjectDoesNotExist
+from django.core.exceptions import BadRequest, ObjectDoesNotExist
 from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -73,6 +74,9 @@ def _show(request: HttpRequest) -> HttpResponse:
 
 def _save(request: HttpRequest) -> HttpResponse:
     """Merge what was changed, under the owner's lock (FOR NO KEY UPDATE), or show what is wrong."""
+    # A browser sends the page's own. In others there are texts that no page can show again.
+    if codecs.lookup(request.encoding or "utf-8").name != "utf-8":
+        raise BadRequest(f"The form is sent in {request.encoding}; expected UTF-8.")
     alias = router.db_for_write(UserPreferences)
     documents, owner = UserPreferences.objects.db_manager(alias), key_of(own_key(request))
     with transaction.atomic(using=alias):

@@ -49,6 +49,19 @@ def test_a_wrong_answer_is_an_error_at_its_field_and_in_the_summary(
         assert f"id_{name}-error" in (page.inputs[name]["aria-describedby"] or "").split()
 
 
+@pytest.mark.parametrize(
+    ("charset", "text"), [("raw_unicode_escape", r"\ud800"), ("utf-7", "+2AA-")]
+)
+def test_a_form_that_is_not_sent_in_utf_8_is_a_bad_request(
+    person: Person, charset: str, text: str
+) -> None:
+    """In others there are texts that no page can show again."""
+    part = f'--b\r\nContent-Disposition: form-data; name="language"\r\n\r\n{text}\r\n--b--\r\n'
+    content_type = f"multipart/form-data; boundary=b; charset={charset}"
+    assert person.client.generic("POST", ADDRESS, part, content_type).status_code == 400
+    assert person.document == {"theme": "light"}
+
+
 def test_a_right_answer_beside_a_wrong_one_is_not_saved_and_not_lost(person: Person) -> None:
     page = person.is_refused(person.opens(), {"language": "?", "theme": json_text("dark")})
     assert page.answers["theme"] == json_text("dark")
