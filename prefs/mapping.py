@@ -8,6 +8,8 @@ for Django, and a system check holds the two together.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import zoneinfo
 from dataclasses import dataclass, field
 from functools import cache
@@ -133,6 +135,14 @@ LEAVES: tuple[Leaf, ...] = (
 def leaves_of(table: str) -> tuple[Leaf, ...]:
     """The leaves whose columns are in `table`, in the order of the columns."""
     return tuple(leaf for leaf in LEAVES if leaf.table == table)
+
+
+def fingerprint() -> str:
+    """Which mapping this is: another where a leaf is added, moved, or takes other values."""
+    leaves = [(leaf.dotted, leaf.table, leaf.column, leaf.domain.column_type) for leaf in LEAVES]
+    takes = [leaf.domain.schema for leaf in LEAVES]
+    text = json.dumps([BLOB_COLUMN, RESIDUE_COLUMN, leaves, takes], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _node(path: tuple[str, ...]) -> Node:

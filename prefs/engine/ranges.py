@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
+from prefs.engine import audit
 from prefs.engine.batches import to_key
 from prefs.engine.evidence import database_now
 from prefs.engine.flips import lock_transitions
@@ -58,12 +59,28 @@ def join(
         if not resumable(found, since):
             _abandon(found, now, alias)
             return _create(kind, phase, now, alias)
-        found.status, found.stopping, found.error = Run.Status.RUNNING, False, ""
         if not held(found, alias):
+            _record_resumption(found, alias)
             # What was ordered of those who are gone; but a run that is paused stays so.
             found.max_rate = found.target_ms = None
+        found.status, found.stopping, found.error = Run.Status.RUNNING, False, ""
         found.save(using=alias)
         return found
+
+
+def _record_resumption(left: Run, alias: str) -> None:
+    """Put into the audit that a run goes on which nobody is at work on, and how it was left.
+
+    One that is called running was left by a process that is gone, where ranges were left with it;
+    else it may be between two ranges, or in a phase that has none.
+    """
+    if left.status != Run.Status.RUNNING or left.ranges.using(alias).exists():
+        _record(audit.Event.RESUMED, left, alias, left=left.status)
+
+
+def _record(event: audit.Event, run: Run, alias: str, **figures: Any) -> None:
+    users = run.so_far("users")
+    audit.record(alias, event, str(run), run=run.pk, phase=run.phase, users=users, **figures)
 
 
 def _create(kind: Run.Kind, phase: Run.Phase, now: datetime, alias: str) -> Run:
@@ -223,3 +240,4 @@ def conclude(run: Run, alias: str, error: BaseException | None) -> None:
             found.status = Run.Status.FAILED if error else Run.Status.INTERRUPTED
             found.error = f"{type(error).__name__}: {error}" if error else ""
             found.save(using=alias, update_fields=["status", "error"])
+            _record(audit.Event.INTERRUPTED, found, alias, left=found.status, error=found.error)

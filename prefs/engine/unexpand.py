@@ -38,7 +38,7 @@ def refuse_to_unexpand(alias: str) -> None:
         raise CommandError(
             f"`migrate prefs zero` would remove {' and '.join(there[kind] for kind in kept)} for"
             " good; nothing was changed. Keep a copy (pg_dump -t prefs_audit -t prefs_transition"
-            " -t 'prefs_archive*', say), then say that they may go:"
+            " -t prefs_rehearsal -t 'prefs_archive*', say), then say that they may go:"
             f" {FORGET}={','.join(there)} manage.py migrate prefs zero.",
             returncode=4,
         )

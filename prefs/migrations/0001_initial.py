@@ -314,6 +314,19 @@ class Migration(migrations.Migration):
                 "db_table": "prefs_shadow",
             },
         ),
+        migrations.CreateModel(
+            name="RecordedRehearsal",
+            fields=[
+                ("id", key()),
+                ("version", models.TextField()),
+                ("fingerprint", models.TextField()),
+                ("is_clean", models.BooleanField()),
+                ("figures", models.JSONField()),
+                ("actor", models.TextField()),
+                ("recorded_at", models.DateTimeField()),
+            ],
+            options={"db_table": "prefs_rehearsal"},
+        ),
         PlacedSQL(
             sql=[leave_room(table) for table in (USER_TABLE, NOTIFICATION_TABLE)],
             reverse_sql=PlacedSQL.noop,

@@ -5,6 +5,7 @@ from prefs.models.history import (
     ArchiveDeparture,
     ArchivedPreferences,
     AuditEntry,
+    RecordedRehearsal,
     Transition,
 )
 from prefs.models.permissions import Migration
@@ -22,6 +23,7 @@ __all__ = [
     "Mismatch",
     "NotificationPreferences",
     "Range",
+    "RecordedRehearsal",
     "Run",
     "ShadowReads",
     "Transition",

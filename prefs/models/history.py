@@ -49,6 +49,9 @@ class AuditEntry(models.Model):
         INSTALL = "install", "installation put right"
         QUARANTINE = "quarantine", "quarantine accepted or not"
         SAMPLE = "sample", "canary or shadow reads turned"
+        INTERRUPTED = "interrupted", "run interrupted"
+        RESUMED = "resumed", "run resumed"
+        REHEARSAL = "rehearsal", "rehearsal recorded"
 
     id = models.BigAutoField(primary_key=True)
     event = models.TextField(choices=Event)
@@ -67,6 +70,28 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_event_display()}: {self.subject}"
+
+
+class RecordedRehearsal(models.Model):
+    """A rehearsal of this site's migration, as `rehearse_prefs --record` reported it.
+
+    It counts as evidence for the release and the mapping that it was made with alone: `version`
+    and `fingerprint` say which.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    version = models.TextField()
+    fingerprint = models.TextField()
+    is_clean = models.BooleanField()
+    figures = models.JSONField()
+    actor = models.TextField()
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "prefs_rehearsal"
+
+    def __str__(self) -> str:
+        return f"rehearsal {self.pk}, {'clean' if self.is_clean else 'not clean'}"
 
 
 class AcceptedQuarantine(models.Model):

@@ -7,11 +7,10 @@ hold; only the soaks are shortened.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,12 +23,13 @@ from prefs.engine import seeding
 from prefs.engine.archiving import ArchiveInterrupted
 from prefs.engine.audit import Signature, acting_as
 from prefs.engine.backfill import backfill
-from prefs.engine.batches import Control
+from prefs.engine.batches import Control, Progress
 from prefs.engine.quarantine import quarantined
 from prefs.engine.repair import Direction
 from prefs.engine.states import State
 from prefs.engine.transitions import take_transition
 from prefs.engine.verification import verify
+from prefs.models import Run
 from prefs.rehearsal import checks
 from prefs.rehearsal.report import Phase, Report, phases_of
 from prefs.rehearsal.scratch import ALIAS, scratch_database
@@ -66,12 +66,15 @@ class Rehearsal:
     settings: Settings
     control: Control
     traffic: Traffic
+    users: int
     phases: list[Phase] = field(default_factory=list)
     mismatches: int = 0
+    interrupted: int = 0
 
     def forward(self) -> None:
         """Every transition from expanded to dropped."""
         with self.phase("expanded"):
+            self.leave_a_backfill()
             self.backfill(Direction.FORWARD)
         with self.phase("dual_write"):
             self.go(State.DUAL_WRITE, forward=True)
@@ -134,6 +137,19 @@ class Rehearsal:
         backfill(ALIAS, direction, self.settings, self.control)
         self._go_on()
 
+    def leave_a_backfill(self) -> None:
+        """Stop a backfill after its first batch, as an operator would; the next one resumes it."""
+        done: list[Progress] = []
+        stopped = replace(
+            self.control,
+            batch_size=max(1, self.users // 4),
+            progress=lambda each: None if each.note else done.append(each),
+            stopped=lambda: bool(done) or self.control.stopped(),
+        )
+        left = backfill(ALIAS, Direction.FORWARD, self.settings, stopped)
+        self.interrupted += left.status == Run.Status.INTERRUPTED
+        self._go_on()
+
     def verify(self) -> None:
         """A verification of all users; what it finds is counted against the migration."""
         self.mismatches += verify(ALIAS, self.settings, self.control).differing
@@ -147,7 +163,7 @@ def rehearse(options: Options, settings: Settings, control: Control) -> Report:
     `scratch_database` does. Nothing of the site's own database is read or written.
     """
     short = timedelta(seconds=_SOAK)
-    settings = dataclasses.replace(settings, cutover_soak=short, contract_soak=short)
+    settings = replace(settings, cutover_soak=short, contract_soak=short)
     scratch = scratch_database(options.into, keep=options.keep)
     with scratch as database, tempfile.TemporaryDirectory() as folder:
         _prepare(options, control)
@@ -157,7 +173,7 @@ def rehearse(options: Options, settings: Settings, control: Control) -> Report:
         column = checks.column_definition()
         began = control.clock.now()
         with traffic(Path(folder), database, options.clients) as running:
-            rehearsal = Rehearsal(settings=settings, control=control, traffic=running)
+            rehearsal = Rehearsal(settings=settings, control=control, traffic=running, users=users)
             while not running.has_begun():
                 rehearsal.wait(0.1)
             rehearsal.forward()
@@ -171,6 +187,7 @@ def rehearse(options: Options, settings: Settings, control: Control) -> Report:
             records=tuple(records),
             lost=checks.lost_writes(records),
             mismatches=rehearsal.mismatches,
+            interrupted=rehearsal.interrupted,
             blobs_changed=checks.blobs_changed(running.written),
             column_changed=checks.column_definition() != column,
             quarantined=sum(quarantined(ALIAS).values()),

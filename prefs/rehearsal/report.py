@@ -19,6 +19,7 @@ _COUNTS = {
     "mismatches": "differences",
     "blobs_changed": "blobs changed by the round trip",
     "quarantined": "quarantined leaves",
+    "interrupted": "backfills stopped and resumed",
 }
 
 
@@ -78,6 +79,7 @@ class Report:
     records: tuple[Record, ...]
     lost: list[str]
     mismatches: int
+    interrupted: int
     blobs_changed: int
     column_changed: bool
     quarantined: int

@@ -50,6 +50,7 @@ _RECORDS = (
     "prefs_accepted",
     "prefs_mismatch",
     "prefs_shadow",
+    "prefs_rehearsal",
 )
 _SCHEMA = f"""SELECT (SELECT reltuples FROM pg_class WHERE oid = 'accounts_user'::regclass),
   (SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase

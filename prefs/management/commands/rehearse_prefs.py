@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 from prefs import conf
 from prefs.management.base import ATTENTION, Outcome, PrefsCommand, positive
 from prefs.rehearsal.conductor import Interrupted, Options, rehearse
+from prefs.rehearsal.recorded import must_be_recordable, record
 
 
 class Command(PrefsCommand):
@@ -22,6 +23,9 @@ class Command(PrefsCommand):
         parser.add_argument(
             "--into", metavar="NAME", help="rehearse in this database, which must exist"
         )
+        parser.add_argument(
+            "--record", action="store_true", help="put the report on record in --database"
+        )
         self.add_noinput(parser)
 
     def run(self, options: dict[str, Any]) -> Outcome:
@@ -29,9 +33,16 @@ class Command(PrefsCommand):
         if chosen.into:
             question = f"This adds users to the database {chosen.into}, and drops its column."
             self.confirm(question, options)
+        if options["record"]:
+            must_be_recordable(self.alias)
         try:
             with self.stoppable() as control:
                 report = rehearse(chosen, conf.current(), control)
         except Interrupted as error:
             return {"error": str(error)}, [str(error)], self.stop.left()
-        return report.figures(), report.lines(), 0 if report.clean else ATTENTION
+        figures, lines = report.figures(), report.lines()
+        if options["record"]:
+            made = record(report, self.alias)
+            figures["recorded"] = made.pk
+            lines.append(f"Recorded in {self.alias}: {made}.")
+        return figures, lines, 0 if report.clean else ATTENTION

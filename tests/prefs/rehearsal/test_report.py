@@ -1,12 +1,16 @@
 """The report says what was measured, and calls nothing clean that is not."""
 
+import tomllib
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from prefs import mapping
+from prefs.rehearsal import recorded
 from prefs.rehearsal.record import Record
 from prefs.rehearsal.report import Phase, Report, percentile, phases_of
+from tests.support.scratch import ROOT
 
 RECORD = Record(client=0, requests=[(1.0, 5.0, True), (1.5, 7.0, False), (2.5, 9.0, True)])
 CLEAN = Report(
@@ -16,6 +20,7 @@ CLEAN = Report(
     records=(RECORD,),
     lost=[],
     mismatches=0,
+    interrupted=1,
     blobs_changed=0,
     column_changed=False,
     quarantined=4,
@@ -68,3 +73,17 @@ def test_the_json_has_the_keys_that_are_promised() -> None:
     figures = CLEAN.figures()
     assert promised <= figures.keys()
     assert {"name", "seconds", "requests", "p50_ms", "p99_ms"} <= figures["phases"][0].keys()
+
+
+def test_the_version_on_record_is_that_of_the_release() -> None:
+    released = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert recorded.described(CLEAN)["version"] == released
+
+
+def test_the_fingerprint_on_record_is_another_once_the_mapping_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = recorded.described(CLEAN)["fingerprint"]
+    assert recorded.described(CLEAN)["fingerprint"] == before
+    monkeypatch.setattr(mapping, "LEAVES", mapping.LEAVES[:-1])
+    assert recorded.described(CLEAN)["fingerprint"] != before
