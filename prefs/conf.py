@@ -100,6 +100,9 @@ class Settings:
     throttle_callable: str = ""
     """Dotted path of a function that takes a database alias and says why to wait, or ''."""
 
+    plan: str = ""
+    """Path of a TOML file in which the team says more of its plan, or ''."""
+
     api_owner: str = ""
     """Dotted path of a function from a request to the key of the user whom it is from, or None."""
 

@@ -1,0 +1,5 @@
+"""A migrated database for each test."""
+
+from tests.support.databases import copies, site
+
+__all__ = ["copies", "site"]
