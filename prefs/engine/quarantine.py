@@ -49,6 +49,16 @@ class NotJson(Mistake):
         )
 
 
+class NothingInQuarantine(PrefsError):
+    """There is nothing to accept at a leaf."""
+
+    def __init__(self, leaf: str) -> None:
+        super().__init__(
+            f"Nothing is in quarantine at {leaf or DOCUMENT}, so there is nothing to accept;"
+            " `manage.py quarantine_prefs` lists what is. Nothing was changed."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which entries are meant; None is any. `value` is JSON text and is compared exactly."""
@@ -173,17 +183,14 @@ def leaves_in_quarantine(alias: str, counted: list[Count] | None = None) -> list
 def accept(alias: str, leaf: str) -> AcceptedQuarantine:
     """Accept what is in quarantine at a leaf now, for the reason given; it may grow no further.
 
-    Raises PrefsError where nothing is. Takes the advisory lock of transitions until it commits.
+    Raises NothingInQuarantine. Takes the advisory lock of transitions until it commits.
     """
     with transaction.atomic(using=alias):
         lock_transitions(alias)
         signed = audit.signature_here()
         users = sum(each.users for each in counts(alias, Selection(leaf=leaf)))
         if not users:
-            raise PrefsError(
-                f"Nothing is in quarantine at {leaf or DOCUMENT}, so there is nothing to accept;"
-                " `manage.py quarantine_prefs` lists what is. Nothing was changed."
-            )
+            raise NothingInQuarantine(leaf)
         made = AcceptedQuarantine(
             leaf=leaf,
             users=users,

@@ -51,7 +51,7 @@ def log(evidence: Evidence) -> tuple[Note, ...]:
         Note(
             at=each.recorded_at,
             who=each.actor,
-            what=f"{each} recorded",
+            what=f"rehearsal recorded: {each}",
             detail=f"{each.figures['users']:,} users, {each.figures['requests']:,} requests",
         )
         for each in evidence.rehearsals

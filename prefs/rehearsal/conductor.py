@@ -24,13 +24,24 @@ from prefs.engine.archiving import ArchiveInterrupted
 from prefs.engine.audit import Signature, acting_as
 from prefs.engine.backfill import backfill
 from prefs.engine.batches import Control, Progress
-from prefs.engine.quarantine import quarantined
+from prefs.engine.quarantine import (
+    NothingInQuarantine,
+    accept,
+    leaves_in_quarantine,
+    quarantined,
+)
 from prefs.engine.repair import Direction
 from prefs.engine.states import State
 from prefs.engine.transitions import take_transition
 from prefs.engine.verification import verify
 from prefs.models import Run
+from prefs.plan import history
+from prefs.plan.build import build
+from prefs.plan.evidence import Evidence, gather
+from prefs.plan.model import Plan
+from prefs.plan.team import Team
 from prefs.rehearsal import checks
+from prefs.rehearsal.recorded import record
 from prefs.rehearsal.report import Phase, Report, phases_of
 from prefs.rehearsal.scratch import ALIAS, scratch_database
 from prefs.rehearsal.traffic import Traffic, traffic
@@ -39,6 +50,7 @@ from prefs.sql.asking import execute
 _SOAK = 1.0
 _HOLD = 6.0
 _DIRTY = 0.05
+_ACTOR = "rehearse_prefs"
 
 
 class Interrupted(RuntimeError):
@@ -70,6 +82,8 @@ class Rehearsal:
     phases: list[Phase] = field(default_factory=list)
     mismatches: int = 0
     interrupted: int = 0
+    at_the_end: Evidence | None = None
+    """What there was where the column had been dropped, before the way back."""
 
     def forward(self) -> None:
         """Every transition from expanded to dropped."""
@@ -79,6 +93,7 @@ class Rehearsal:
         with self.phase("dual_write"):
             self.go(State.DUAL_WRITE, forward=True)
             self.backfill(Direction.FORWARD)
+            self.accept()
             self.verify()
         with self.phase("read_cutover"):
             self.go(State.READ_CUTOVER, forward=True)
@@ -89,6 +104,7 @@ class Rehearsal:
             self.wait(_SOAK)
         with self.phase("dropped"):
             self.go(State.DROPPED, forward=True)
+            self.at_the_end = gather(ALIAS, self.settings)
 
     def back(self) -> None:
         """And all the way back."""
@@ -127,8 +143,7 @@ class Rehearsal:
 
     def go(self, target: State, *, forward: bool) -> None:
         """Take one transition, under all its gates."""
-        signature = Signature(actor="rehearse_prefs", reason="rehearsal")
-        with acting_as(signature), contextlib.suppress(ArchiveInterrupted):
+        with contextlib.suppress(ArchiveInterrupted):
             take_transition(ALIAS, target, self.settings, self.control, forward=forward)
         self._go_on()
 
@@ -150,6 +165,14 @@ class Rehearsal:
         self.interrupted += left.status == Run.Status.INTERRUPTED
         self._go_on()
 
+    def accept(self) -> None:
+        """Accept what is in quarantine, which somebody has to before the plan is done."""
+        for found in leaves_in_quarantine(ALIAS):
+            reason = Signature(actor=_ACTOR, reason="it stays in the residue, as a client reads it")
+            # A client may have written over the last of it since.
+            with acting_as(reason), contextlib.suppress(NothingInQuarantine):
+                accept(ALIAS, found.leaf)
+
     def verify(self) -> None:
         """A verification of all users; what it finds is counted against the migration."""
         self.mismatches += verify(ALIAS, self.settings, self.control).differing
@@ -165,7 +188,8 @@ def rehearse(options: Options, settings: Settings, control: Control) -> Report:
     short = timedelta(seconds=_SOAK)
     settings = replace(settings, cutover_soak=short, contract_soak=short)
     scratch = scratch_database(options.into, keep=options.keep)
-    with scratch as database, tempfile.TemporaryDirectory() as folder:
+    signed = acting_as(Signature(actor=_ACTOR))
+    with signed, scratch as database, tempfile.TemporaryDirectory() as folder:
         _prepare(options, control)
         users = checks.remember()
         _migrate("prefs")
@@ -180,7 +204,7 @@ def rehearse(options: Options, settings: Settings, control: Control) -> Report:
             rehearsal.back()
             records = running.stop()
         control.notice("checking every acknowledged write")
-        return Report(
+        report = Report(
             users=users,
             seconds=control.clock.now() - began,
             phases=phases_of(rehearsal.phases, records),
@@ -193,6 +217,19 @@ def rehearse(options: Options, settings: Settings, control: Control) -> Report:
             quarantined=sum(quarantined(ALIAS).values()),
             database=database if options.keep or options.into else None,
         )
+        return replace(report, plan=_plan(rehearsal, report))
+
+
+def _plan(rehearsal: Rehearsal, report: Report) -> Plan:
+    """The plan as it stood at the end of the way forward; the way back follows in its log.
+
+    The rehearsal itself is on record in its own database, as it will be in the site's.
+    """
+    assert rehearsal.at_the_end is not None
+    record(report, ALIAS)
+    now = gather(ALIAS, rehearsal.settings)
+    there = build(replace(rehearsal.at_the_end, rehearsals=now.rehearsals), Team())
+    return replace(there, log=history.log(now))
 
 
 def _prepare(options: Options, control: Control) -> None:

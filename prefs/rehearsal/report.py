@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from prefs.plan.model import Plan
 from prefs.rehearsal.record import Record
 
 _SHOWN = 5
@@ -84,6 +85,7 @@ class Report:
     column_changed: bool
     quarantined: int
     database: str | None
+    plan: Plan | None = None
 
     @property
     def requests(self) -> int:

@@ -24,6 +24,11 @@ _NARROWEST = 8
 _UNDER = {1: "=", 2: "-"}
 
 
+def text(plan: Plan) -> str:
+    """The plan for a file, with a line break at its end."""
+    return "\n".join(lines(plan)) + "\n"
+
+
 def lines(plan: Plan, width: int = WIDTH) -> list[str]:
     """The plan in lines of at most so many characters."""
     found: list[str] = []

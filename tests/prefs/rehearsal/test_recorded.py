@@ -41,6 +41,15 @@ def test_without_its_table_nothing_is_rehearsed(site: str) -> None:
     assert "Run `manage.py migrate` first, or rehearse without --record." in outcome.err
 
 
+@pytest.mark.parametrize("name", ["plan.pdf", "nowhere/plan.md"])
+def test_a_plan_that_could_not_be_written_is_refused_first(
+    site: str, tmp_path: Path, name: str
+) -> None:
+    outcome = run("rehearse_prefs", "--users", "400", "--noinput", "--plan", str(tmp_path / name))
+    assert outcome.status == 2
+    assert "expected a file that ends in .txt, .md, .html, in a folder" in outcome.err
+
+
 def test_a_rehearsal_on_record_does_not_go_unasked_with_migrate_zero(site: str) -> None:
     recorded.record(CLEAN, ALIAS)
     outcome = run("migrate", "prefs", "zero")

@@ -15,6 +15,7 @@ from django.db import connections
 from prefs import conf
 from prefs.engine.batches import Control
 from prefs.engine.gates import GateRefused
+from prefs.engine.states import State
 from prefs.rehearsal import conductor
 from prefs.rehearsal.conductor import Interrupted, Options, Rehearsal, rehearse
 from prefs.rehearsal.report import Report
@@ -81,9 +82,12 @@ def _run() -> Report:
 
 
 def test_the_command_rehearses_everything_and_leaves_nothing_behind(
-    capsys: pytest.CaptureFixture[str], made: list[str]
+    capsys: pytest.CaptureFixture[str], made: list[str], tmp_path: Path
 ) -> None:
-    call_command("rehearse_prefs", users=400, clients=2, json=True, interactive=False)
+    file = tmp_path / "plan.md"
+    options: dict[str, Any] = {"json": True, "interactive": False, "plan": file}
+    call_command("rehearse_prefs", users=400, clients=2, **options)
+    assert file.read_text().startswith("# Implementation plan: ")
     figures = json.loads(capsys.readouterr().out)
     assert figures["clean"] is True
     zero = ("failed_requests", "lost_writes", "mismatches", "blobs_changed")
@@ -104,6 +108,16 @@ def test_the_command_rehearses_everything_and_leaves_nothing_behind(
     assert all(phase["requests"] > 0 for phase in figures["phases"])
     assert left_of(made) == []
     assert ALIAS not in connections.databases
+    plan = figures["plan"]
+    assert plan["state"] == "dropped"
+    unmet = [each["key"] for task in plan["tasks"] for each in task["criteria"] if not each["met"]]
+    assert unmet == ["monitored"]
+    assert [each["met"] for each in plan["success"]] == [True] * 4
+    assert [each["state"] for each in plan["timeline"]] == list(map(str, State))
+    said = [note["what"] for note in plan["log"]]
+    assert said[-1] == "rehearsal recorded: rehearsal 1, clean"
+    assert "rolled back from `dual_write` to `expanded`" in said
+    assert any(each.startswith("run resumed: backfill run ") for each in said)
 
 
 def test_acknowledged_writes_that_vanish_are_counted_as_lost(
