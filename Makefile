@@ -18,6 +18,7 @@ AFTERWARDS = status=$$?; $(MANAGE) embedded_postgres stop --if-unused || \
 
 # Tests wait about as much as they compute: two processes for each of two cores. Compiled tests
 # are kept, even where the environment says not to: each process collects them in half the time.
+# Those of the fast tier hardly wait, and to begin another process takes it longer than it helps.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(VENV) -m pytest -n 4 --dist worksteal
 
 .PHONY: help demo serve test test-fast chaos model bench lint clean venv venv-dev
@@ -45,7 +46,7 @@ test: venv-dev
 	@trap : INT TERM; $(PYTEST) $(ARGS); $(AFTERWARDS)
 
 test-fast: venv-dev
-	@trap : INT TERM; $(PYTEST) --fast --durations=10 --durations-min=2 $(ARGS); $(AFTERWARDS)
+	@trap : INT TERM; $(PYTEST) -n 3 --fast --durations=10 --durations-min=2 $(ARGS); $(AFTERWARDS)
 
 chaos: venv-dev
 	@$(VENV) -m tests.chaos --minutes $(MINUTES) $(ARGS)

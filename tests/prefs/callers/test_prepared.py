@@ -113,6 +113,7 @@ def test_an_open_session_outlives_flips_between_two_of_its_writes(
         client.round("back")
 
 
+@pytest.mark.slow
 def test_the_capture_trigger_s_plans_survive_the_drop_and_the_restore(site: str) -> None:
     """Its plans are the session's: they were made for a column that is gone by now."""
     [user] = add_users({})

@@ -36,6 +36,7 @@ def read_all(keys: list[int]) -> dict[int, tuple[str | None, str]]:
     }
 
 
+@pytest.mark.slow
 def test_texts_and_digests_are_the_same_at_every_canary(site: str) -> None:
     add_users(*_ODD)
     seeding.seed(ALIAS, _USERS, odd=0.3, seed=7, progress=lambda _: None)

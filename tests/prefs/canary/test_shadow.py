@@ -114,6 +114,7 @@ def test_every_kind_of_difference_is_found(site: str, kind: str) -> None:
     assert sorted(Mismatch.objects.get().leaves) == sorted(leaves)
 
 
+@pytest.mark.slow
 def test_a_damaged_store_ends_the_canary_within_a_second_and_no_answer_fails(
     site: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_mismatch_ends_a_canary_that_is_just_being_raised(site: str) -> None:
     assert AuditEntry.objects.latest("id").subject == "canary from 30.0 % to 0 %"
 
 
+@pytest.mark.slow
 def test_after_a_mismatch_the_canary_stays_down_until_a_verification_found_none(site: str) -> None:
     [user, *_] = compared()
     set_sample(5)

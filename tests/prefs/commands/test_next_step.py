@@ -81,6 +81,7 @@ def test_who_does_what_it_says_gets_all_the_way(site: str, settings: DjangoSetti
     )
 
 
+@pytest.mark.slow
 def test_who_turned_round_is_led_back(site: str, settings: DjangoSettings) -> None:
     """Case C14: the same on the way back."""
     settings.PREFS_CUTOVER_SOAK = settings.PREFS_CONTRACT_SOAK = timedelta(0)

@@ -12,6 +12,7 @@ from tests.support.refusals import assert_refused, finding
 from tests.support.steps import ALIAS, SOON, add_users, go, rows, take
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("analyzed", [False, True])
 def test_the_prediction_is_within_a_factor_of_two_and_stored(site: str, analyzed: bool) -> None:
     seeding.seed(ALIAS, 3_000, odd=0.05, seed=1, progress=lambda _: None)

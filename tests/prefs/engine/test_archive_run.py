@@ -154,6 +154,7 @@ def test_a_drop_that_gets_no_lock_leaves_an_archive_that_the_next_try_completes(
     assert is_right()
 
 
+@pytest.mark.slow
 def test_after_a_rollback_in_between_it_begins_anew(site: str) -> None:
     user, _ = add_users({"theme": "dark"}, {"theme": "light"})
     go(State.MIRROR_OFF)
@@ -257,6 +258,7 @@ def test_what_another_process_has_copied_by_then_is_not_emptied(site: str) -> No
     assert is_right()
 
 
+@pytest.mark.slow
 def test_two_processes_share_an_archive_and_one_of_them_drops(
     site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,7 @@ EVERY_FLIP = [
 ]
 
 
+@pytest.mark.slow
 def test_the_whole_way_there_and_back_is_on_record(site: str) -> None:
     add_users({"theme": "dark"}, None, [])
     go(State.DROPPED)

@@ -16,7 +16,11 @@ from tests.prefs.interleavings.protocols import KILLED
 from tests.prefs.interleavings.registry import PROTOCOLS
 from tests.prefs.interleavings.scenarios import SCENARIOS
 
-CAUGHT = [(name, where) for name, protocol in PROTOCOLS.items() for where in protocol.caught_in]
+CAUGHT = [
+    pytest.param(name, where, marks=[pytest.mark.slow] if where == KILLED else [])
+    for name, protocol in PROTOCOLS.items()
+    for where in protocol.caught_in
+]
 
 
 @pytest.mark.parametrize(("name", "where"), CAUGHT)

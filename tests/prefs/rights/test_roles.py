@@ -278,6 +278,7 @@ def test_a_role_that_may_not_grant_leaves_the_statements_to_one_that_may(
         rows(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {stranger}")
 
 
+@pytest.mark.slow
 def test_rights_on_the_column_alone_outlast_the_drop_and_the_way_back(
     owner: str, app: str, installed: list[int]
 ) -> None:
