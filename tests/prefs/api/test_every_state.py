@@ -12,6 +12,7 @@ import pytest
 from prefs.engine import seeding
 from prefs.engine.states import State
 from tests.prefs.api.asking import Asking, asking_as, etag
+from tests.prefs.canary.raising import set_sample, verified
 from tests.support import steps
 from tests.support.tampering import tamper
 
@@ -45,6 +46,14 @@ def test_every_user_is_served_the_same_in_every_state(site: str) -> None:
     for state in State:
         steps.go(state)
         assert served(asking, keys) == expected, state
+
+
+def test_every_user_is_served_the_same_by_a_canary(site: str) -> None:
+    asking, keys, expected = seeded()
+    verified()
+    for percent in (1, 50, 100):
+        set_sample(percent)
+        assert served(asking, keys) == expected, percent
 
 
 def test_that_comparison_notices_one_digit(site: str) -> None:
