@@ -157,3 +157,25 @@ def test_who_was_in_stays_in_as_the_canary_grows() -> None:
         assert served <= more
         served = more
     assert len(served) == 1999
+
+
+def test_a_trigger_that_reads_before_the_capture_sees_the_tables_as_they_were(
+    in_route: EnterRoute,
+) -> None:
+    """The one place where a canary shows: protocol.md says so."""
+    [key] = parted(in_route, count=1)
+    fill_tables([key], [BLOB])
+    force(100)
+    query("CREATE TEMPORARY TABLE seen (body jsonb)")
+    query(
+        "CREATE FUNCTION pg_temp.look() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN INSERT INTO seen SELECT public.prefs_document(new.id)::jsonb; RETURN NULL; END$$"
+    )
+    for name in ("a_before_ours", "z_after_ours"):
+        query(
+            f"CREATE TRIGGER {name} AFTER UPDATE ON accounts_user FOR EACH ROW"
+            " EXECUTE FUNCTION pg_temp.look()"
+        )
+    query("UPDATE accounts_user SET preferences = %s::jsonb WHERE id = %s", [TABLES, key])
+    themes = [theme for (theme,) in query("SELECT body ->> 'theme' FROM seen")]
+    assert themes == ["light", "dark"]
