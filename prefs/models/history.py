@@ -91,7 +91,7 @@ class RecordedRehearsal(models.Model):
         db_table = "prefs_rehearsal"
 
     def __str__(self) -> str:
-        return f"rehearsal {self.pk}, {'clean' if self.is_clean else 'not clean'}"
+        return f"{'clean' if self.is_clean else 'failed'} rehearsal {self.pk}"
 
 
 class AcceptedQuarantine(models.Model):

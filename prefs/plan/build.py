@@ -54,6 +54,7 @@ def build(evidence: Evidence, team: Team) -> Plan:
         next=evidence.step.says,
         next_command=evidence.step.command,
         requirements=words.requirements(evidence.settings),
+        sound=words.SOUND_MEANS,
         phases=tuple(_phase(each, n, tasks) for n, each in enumerate(PHASES, 1)),
         tasks=tasks,
         risks=words.RISKS,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefs.engine.evidence import moment
-from prefs.engine.states import Gate, State, is_forward
+from prefs.engine.states import Gate, State, is_forward, went_forward
 from prefs.models import Transition
 from prefs.plan.evidence import Evidence
 from prefs.plan.model import Result
@@ -47,7 +47,7 @@ def taken(evidence: Evidence, target: State) -> Verdict:
     """Whether the transition forward to `target` was taken, ever: it stays so after a rollback."""
     found = evidence.taken_to(target)
     if found is None:
-        return False, f"no transition to `{target}` is on record"
+        return False, _open(evidence, target) or f"no transition to `{target}` is on record"
     return True, f"{moment(found.taken_at)}, by {found.actor}; {gates_of(found)}"
 
 
@@ -59,8 +59,18 @@ def stands(evidence: Evidence, target: State) -> Verdict:
         back = evidence.taken_to(target)
         gone = f"; it was left again after {moment(back.taken_at)}" if back else ""
         return False, f"the state is `{state}`{gone}"
+    if still_open := _open(evidence, target):
+        return False, still_open
     since = evidence.taken_to(target)
     return True, f"since {moment(since.settled_at)}" if since else f"the state is `{state}`"
+
+
+def _open(evidence: Evidence, target: State) -> str:
+    """What is to be said of a transition forward to `target` that is still open, if one is."""
+    last = evidence.transitions[-1] if evidence.transitions else None
+    if last is None or last.settled_at or last.to_state != target or not went_forward(last):
+        return ""
+    return f"taken {moment(last.taken_at)}, and has not reached every process yet"
 
 
 def gates_of(found: Transition) -> str:
@@ -78,9 +88,7 @@ def gated(evidence: Evidence, target: State, *gates: Gate) -> Verdict:
     overridden was not met.
     """
     on_record = [
-        each
-        for each in evidence.settled
-        if each.to_state == target and is_forward(State(each.from_state), target)
+        each for each in evidence.settled if each.to_state == target and went_forward(each)
     ]
     verdicts = [_stored(each, gates) for each in on_record]
     if met := [verdict for verdict in verdicts if verdict[0]]:

@@ -74,6 +74,7 @@ def _blocks(plan: Plan) -> Iterator[Block]:
         yield Heading(3, each.title)
         yield Bullets(each.items)
     yield Heading(2, "Phases")
+    yield Paragraph(plan.sound)
     for phase in plan.phases:
         yield from _phase(phase)
     yield Heading(2, "Tasks")
@@ -123,7 +124,7 @@ def _overview(tasks: Sequence[Task]) -> Table:
         "Priority": [task.priority for task in tasks],
         "Sprint": [task.sprint for task in tasks],
         "Assignees": [", ".join(task.assignees) for task in tasks],
-        "After": [", ".join(_numbers(task.blocked_by, tasks)) for task in tasks],
+        "Blocked by": [", ".join(_numbers(task.blocked_by, tasks)) for task in tasks],
     }
     filled = {name: cells for name, cells in columns.items() if any(cells)}
     return Table(tuple(filled), tuple(zip(*filled.values(), strict=True)))
@@ -201,5 +202,9 @@ def _stood(time: timedelta) -> str:
 def _log(notes: Sequence[Note]) -> Table | Paragraph:
     if not notes:
         return Paragraph("Nothing has been done yet.")
-    rows = ((f"{n.at:%Y-%m-%d %H:%M:%S}", n.who, n.what, n.detail) for n in notes)
-    return Table(("When (UTC)", "Who", "What", "Detail"), tuple(rows))
+    rows = ((f"{each.at:%Y-%m-%d %H:%M:%S}", each.who, _done(each)) for each in notes)
+    return Table(("When (UTC)", "Who", "What"), tuple(rows))
+
+
+def _done(note: Note) -> str:
+    return f"{note.what}: {note.detail}" if note.detail else note.what

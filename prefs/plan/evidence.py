@@ -21,7 +21,7 @@ from prefs.engine.flaws import Flaw
 from prefs.engine.look import look
 from prefs.engine.next_step import NextStep, next_step
 from prefs.engine.rights import wrong_rights
-from prefs.engine.states import Gate, State, is_forward
+from prefs.engine.states import Gate, State, went_forward
 from prefs.engine.status import Status, status
 from prefs.models import AuditEntry, RecordedRehearsal, Run, Transition
 
@@ -76,12 +76,12 @@ class Evidence:
 
     def taken_to(self, target: State) -> Transition | None:
         """The last settled transition forward to a state."""
-        taken = [
-            each
-            for each in self.settled
-            if each.to_state == target and is_forward(State(each.from_state), target)
-        ]
+        taken = [each for each in self.settled if each.to_state == target and went_forward(each)]
         return taken[-1] if taken else None
+
+    def has_begun(self, target: State) -> bool:
+        """Whether a transition to a state is on record, settled or not."""
+        return any(each.to_state == target for each in self.transitions)
 
     def findings(self, target: State) -> tuple[Finding, ...]:
         """What the gates of the transition to `target` say now; none where it is not the next."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import groupby
 
-from prefs.engine.states import State, is_forward
+from prefs.engine.states import State, went_forward
 from prefs.models import AuditEntry, Run, Transition
 from prefs.plan.criteria import gates_of
 from prefs.plan.evidence import Evidence
@@ -14,6 +15,8 @@ from prefs.plan.model import Milestone, Note
 Event = AuditEntry.Event
 # Those are told by the transitions and rehearsals themselves.
 _TOLD = (Event.TRANSITION, Event.SETTLED, Event.REHEARSAL)
+_ACCEPTED = " accepted"
+_NAMED = 4
 
 
 def timeline(evidence: Evidence) -> tuple[Milestone, ...]:
@@ -46,12 +49,12 @@ def log(evidence: Evidence) -> tuple[Note, ...]:
     """All that was done and refused, the first first."""
     notes = [*_migrations(evidence), *map(_transition, evidence.transitions)]
     notes += [note for run in evidence.runs for note in _run(run)]
-    notes += [_entry(each) for each in evidence.audit if each.event not in _TOLD]
+    notes += _entries([each for each in evidence.audit if each.event not in _TOLD])
     notes += [
         Note(
             at=each.recorded_at,
             who=each.actor,
-            what=f"rehearsal recorded: {each}",
+            what=f"{each} recorded",
             detail=f"{each.figures['users']:,} users, {each.figures['requests']:,} requests",
         )
         for each in evidence.rehearsals
@@ -63,7 +66,8 @@ def decisions(
     evidence: Evidence, targets: Sequence[State], events: Sequence[AuditEntry.Event]
 ) -> tuple[Note, ...]:
     """What people decided about a task: overrides, ways back, what they accepted, and why."""
-    own = [_entry(each) for each in evidence.audit if each.event in events or _over(each, targets)]
+    entries = [each for each in evidence.audit if each.event in events or _over(each, targets)]
+    own = _entries([each for each in entries if each.event not in _TOLD])
     back = [_transition(each) for each in evidence.transitions if _left_one(each, targets)]
     return tuple(sorted([*own, *back], key=lambda note: note.at))
 
@@ -75,8 +79,7 @@ def _over(entry: AuditEntry, targets: Sequence[State]) -> bool:
 
 
 def _left_one(taken: Transition, targets: Sequence[State]) -> bool:
-    source, target = State(taken.from_state), State(taken.to_state)
-    return source in targets and not is_forward(source, target)
+    return taken.from_state in targets and not went_forward(taken)
 
 
 def _migrations(evidence: Evidence) -> Iterable[Note]:
@@ -86,7 +89,7 @@ def _migrations(evidence: Evidence) -> Iterable[Note]:
 
 
 def _transition(taken: Transition) -> Note:
-    forward = is_forward(State(taken.from_state), State(taken.to_state))
+    forward = went_forward(taken)
     settled = "" if taken.settled_at else "not settled yet"
     parts = [gates_of(taken) if taken.gates else "", settled, taken.reason]
     return Note(
@@ -110,20 +113,52 @@ def _did(run: Run) -> str:
         return ""
     if run.kind == Run.Kind.VERIFICATION:
         return f"{run.users:,} users compared, {run.differing:,} differing"
-    copied = f"{run.copied:,} users copied" if run.copied else f"{run.users:,} users"
-    return f"{copied}, {run.batches:,} batches, {run.retries:,} retries"
+    parts = [f"{run.copied:,} users copied"] if run.copied else []
+    if run.phase == Run.Phase.CATCH_UP:
+        parts.append(f"{run.users:,} users compared, {run.repaired:,} overwritten")
+    return ", ".join([*parts, f"{run.batches:,} batches"])
+
+
+def _entries(entries: Sequence[AuditEntry]) -> Iterable[Note]:
+    """Entries as notes; leaves that one person accepts in a row, for one reason, are one note."""
+    for is_one, group in groupby(entries, _acceptance):
+        found = list(group)
+        if is_one is None:
+            yield from map(_entry, found)
+        else:
+            leaves = [f"`{each.subject.removesuffix(_ACCEPTED)}`" for each in found]
+            more = f" and {len(leaves) - _NAMED} more leaves" if len(leaves) > _NAMED else ""
+            users = sum(each.figures["users"] for each in found)
+            what = f"accepted {users:,} odd values, at {', '.join(leaves[:_NAMED])}{more}"
+            yield Note(at=found[0].recorded_at, who=found[0].actor, what=what, detail=is_one[1])
+
+
+def _acceptance(entry: AuditEntry) -> tuple[str, str] | None:
+    """By whom and why something in quarantine was accepted, where that is what was done."""
+    accepted = entry.event == Event.QUARANTINE and entry.subject.endswith(_ACCEPTED)
+    return (entry.actor, entry.reason) if accepted else None
 
 
 def _entry(entry: AuditEntry) -> Note:
     why = entry.figures.get("why") or entry.figures.get("found") or entry.figures.get("error")
-    first = str(why).splitlines()[0] if why else _left(entry)
-    detail = "; ".join(filter(None, [first, entry.reason]))
-    what = f"{entry.get_event_display()}: {entry.subject}"
-    return Note(at=entry.recorded_at, who=entry.actor, what=what, detail=detail)
+    first = str(why).splitlines()[0] if why else ""
+    detail = "; ".join(filter(None, [_place(entry), first, entry.reason]))
+    return Note(at=entry.recorded_at, who=entry.actor, what=_what(entry), detail=detail)
 
 
-def _left(entry: AuditEntry) -> str:
+def _what(entry: AuditEntry) -> str:
+    match entry.event:
+        case Event.ARCHIVE | Event.SAMPLE:
+            return entry.subject
+        case Event.INTERRUPTED:
+            return f"{entry.subject} {entry.figures['left']}"
+        case Event.RESUMED:
+            return f"{entry.subject} resumed"
+    return f"{entry.get_event_display()}: {entry.subject}"
+
+
+def _place(entry: AuditEntry) -> str:
     """How far a run was that was left, or went on."""
     if entry.event not in (Event.INTERRUPTED, Event.RESUMED):
         return ""
-    return f"{entry.figures['left']}, at {entry.figures['users']:,} users"
+    return f"after {entry.figures['users']:,} users of its {entry.figures['phase']}"

@@ -138,6 +138,7 @@ class Plan:
     next: str
     next_command: str
     requirements: tuple[Requirement, ...]
+    sound: str
     phases: tuple[Phase, ...]
     tasks: tuple[Task, ...]
     risks: tuple[Risk, ...]

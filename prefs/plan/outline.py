@@ -147,7 +147,7 @@ TASKS = (
         " switches there and write each store of the route in one transaction; triggers do the"
         " same for programs that know the column alone.",
         criteria=acceptance.DUAL_WRITE,
-        started=lambda evidence: evidence.taken_to(State.DUAL_WRITE) is not None,
+        started=lambda evidence: evidence.has_begun(State.DUAL_WRITE),
         blocked_by=("schema", "backfill"),
         targets=(State.DUAL_WRITE,),
         events=(Event.REPAIR,),
@@ -160,7 +160,7 @@ TASKS = (
         " snapshot. A canary can move a share of the users first; queries by preferences ask the"
         " typed columns once the tables are read.",
         criteria=acceptance.READS,
-        started=lambda evidence: evidence.taken_to(State.READ_CUTOVER) is not None,
+        started=lambda evidence: evidence.has_begun(State.READ_CUTOVER),
         blocked_by=("dual_write",),
         # The gates to `mirror_off` ask whether reads have moved for good.
         targets=(State.READ_CUTOVER, State.MIRROR_OFF),
@@ -174,7 +174,7 @@ TASKS = (
         " before it is needed. At the end the column is archived and dropped, and can be restored"
         " from the tables.",
         criteria=acceptance.ROLLBACK,
-        started=lambda evidence: evidence.taken_to(State.MIRROR_OFF) is not None,
+        started=lambda evidence: evidence.has_begun(State.MIRROR_OFF),
         blocked_by=("reads",),
         targets=(State.DROPPED,),
         events=(Event.ARCHIVE, Event.REHEARSAL),

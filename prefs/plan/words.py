@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prefs.conf import Settings
+from prefs.engine.states import SOUND
 from prefs.mapping import BLOB_COLUMN, LEAVES, RESIDUE_COLUMN, leaves_of
 from prefs.plan.evidence import Evidence
 from prefs.plan.model import Requirement, Risk
@@ -72,6 +73,13 @@ def _performance(settings: Settings) -> tuple[str, ...]:
         *([paced] if paced else []),
     )
 
+
+SOUND_MEANS = (
+    "A gate is a condition that is checked in the database at the moment of a transition, and"
+    " stored with it. Every step forward asks whether the installation is sound: "
+    + ", ".join(f"`{gate}`" for gate in SOUND)
+    + "."
+)
 
 RISKS = (
     Risk(

@@ -22,8 +22,10 @@ def _triggers(evidence: Evidence) -> Verdict:
 def _no_mismatch(evidence: Evidence) -> Verdict:
     assert evidence.found is not None
     counts = evidence.found.shadow_reads
-    compared = f"{counts.compared:,} reads compared both stores" if counts else "no shadow reads"
-    return none_wrong(evidence.found.mismatches, f"none; {compared}")
+    compared = (
+        f"{counts.compared:,} reads compared both stores" if counts else "no shadow reads were made"
+    )
+    return none_wrong(evidence.found.mismatches, f"none is known; {compared}")
 
 
 DUAL_WRITE = (
