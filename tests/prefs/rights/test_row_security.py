@@ -231,6 +231,8 @@ def test_a_tenant_s_shadow_read_is_told_and_no_other_tenant_sees_of_whom(
     copy_all()
     verify_all()
     assert run("canary_prefs", "100", "--shadow", "100").status == 0
+    # By default it has no right on the table, and so sees nobody's.
+    rows(f"GRANT SELECT, INSERT ON prefs_mismatch TO {app}")
     mine, others = theirs(served, 1)[0], theirs(served, 0)[0]
     for user in (mine, others):
         part_blob(user, {"theme": "dark"})
