@@ -149,3 +149,20 @@ def standing(alias: str, state: State, settings: Settings) -> Standing:
 def moment(when: datetime | None) -> str:
     """A moment as people read it; None is that of what has not ended."""
     return f"{when:%Y-%m-%d %H:%M} UTC" if when else "unfinished"
+
+
+def span(seconds: float) -> str:
+    """A time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return _whole(f"{hours} h", rest, "min")
+    return _whole(f"{hours // 24} days", hours % 24, "h")
+
+
+def _whole(most: str, rest: int, unit: str) -> str:
+    return f"{most} {rest} {unit}" if rest else most

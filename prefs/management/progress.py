@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prefs.engine.batches import Progress
+from prefs.engine.evidence import span
 from prefs.models import Run
 
 _WINDOW = 30.0
@@ -94,14 +95,3 @@ def text_of(progress: Progress, rate: float | None) -> str:
     parts += [f"{progress.workers} workers"] if progress.workers > 1 else []
     parts += [progress.note] if progress.note else []
     return ", ".join(parts)
-
-
-def span(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    return f"{hours} h {rest} min" if hours < 48 else f"{hours // 24} days {hours % 24} h"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from django.utils.module_loading import import_string
 
 from prefs import VERSION
+from prefs.conf import Settings
+from prefs.engine.evidence import span
 from prefs.engine.states import EDGES, SOUND, Edge, Gate, State
 from prefs.errors import PrefsError
 from prefs.plan import history, words
@@ -33,6 +35,20 @@ class CheckFailed(PrefsError):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Whole:
+    """What each task is seen with: all of them, and what their criteria came to."""
+
+    evidence: Evidence
+    team: Team
+    outlines: tuple[TaskOutline, ...]
+    judged: dict[str, tuple[Result, ...]]
+
+    @property
+    def titles(self) -> dict[str, str]:
+        return {each.key: each.title for each in self.outlines}
+
+
 def build(evidence: Evidence, team: Team) -> Plan:
     """The plan as this evidence has it. Raises CheckFailed; asks no more of the database itself.
 
@@ -40,10 +56,8 @@ def build(evidence: Evidence, team: Team) -> Plan:
     """
     outlines = _with_the_teams(team)
     judged = {each.key: _judged(each, evidence) for each in outlines}
-    tasks = tuple(
-        _task(each, number, outlines, judged, evidence, team)
-        for number, each in enumerate(outlines, 1)
-    )
+    whole = _Whole(evidence=evidence, team=team, outlines=outlines, judged=judged)
+    tasks = tuple(_task(each, number, whole) for number, each in enumerate(outlines, 1))
     return Plan(
         title=team.title or _TITLE,
         made_at=evidence.asked_at,
@@ -55,7 +69,7 @@ def build(evidence: Evidence, team: Team) -> Plan:
         next_command=evidence.step.command,
         requirements=words.requirements(evidence.settings),
         sound=words.SOUND_MEANS,
-        phases=tuple(_phase(each, n, tasks) for n, each in enumerate(PHASES, 1)),
+        phases=tuple(_phase(each, n, tasks, evidence.settings) for n, each in enumerate(PHASES, 1)),
         tasks=tasks,
         risks=words.RISKS,
         success=tuple(each.result(evidence) for each in SUCCESS),
@@ -101,7 +115,10 @@ def _criterion(said: TeamCriterion) -> Criterion:
             check = import_string(said.check)
         except ImportError as error:
             raise CheckFailed(said.check, f"cannot be imported: {error}") from error
-        found = check(evidence.alias)
+        try:
+            found = check(evidence.alias)
+        except Exception as error:
+            raise CheckFailed(said.check, f"raised {type(error).__name__}: {error}") from error
         match found:
             case (bool(met), str(figure)):
                 return met, figure
@@ -114,48 +131,35 @@ def _judged(task: TaskOutline, evidence: Evidence) -> tuple[Result, ...]:
     return tuple(each.result(evidence) for each in task.criteria)
 
 
-def _task(
-    task: TaskOutline,
-    number: int,
-    outlines: tuple[TaskOutline, ...],
-    judged: dict[str, tuple[Result, ...]],
-    evidence: Evidence,
-    team: Team,
-) -> Task:
-    said = team.tasks.get(task.key, TeamTask())
-    titles = {each.key: each.title for each in outlines}
-    phases = {each.key: each.title for each in PHASES}
-    status, waits_for = _standing(task, judged, titles, evidence)
+def _task(task: TaskOutline, number: int, of: _Whole) -> Task:
+    said = of.team.tasks.get(task.key, TeamTask())
+    status, waits_for = _standing(task, of)
     return Task(
         key=task.key,
         number=number,
         title=task.title,
-        phase=phases[task.phase],
+        phase=next(each.title for each in PHASES if each.key == task.phase),
         status=status,
         priority=task.priority,
-        sprint=said.sprint or team.sprint,
-        assignees=said.assignees or team.assignees,
+        sprint=said.sprint or of.team.sprint,
+        assignees=said.assignees or of.team.assignees,
         context=task.context,
-        specification=team.specification,
-        criteria=judged[task.key],
-        blocked_by=tuple(titles[key] for key in task.blocked_by),
-        blocks=tuple(each.title for each in outlines if task.key in each.blocked_by),
+        specification=of.team.specification,
+        criteria=of.judged[task.key],
+        blocked_by=tuple(of.titles[key] for key in task.blocked_by),
+        blocks=tuple(each.title for each in of.outlines if task.key in each.blocked_by),
         waits_for=waits_for,
-        decisions=history.decisions(evidence, task.targets, task.events),
+        decisions=history.decisions(of.evidence, task.targets, task.events),
     )
 
 
-def _standing(
-    task: TaskOutline,
-    judged: dict[str, tuple[Result, ...]],
-    titles: dict[str, str],
-    evidence: Evidence,
-) -> tuple[Status, tuple[Blocker, ...]]:
+def _standing(task: TaskOutline, of: _Whole) -> tuple[Status, tuple[Blocker, ...]]:
     """How a task stands, and what holds it up: what it waits for before it begins, or a gate."""
+    judged, evidence = of.judged, of.evidence
     if all(each.met for each in judged[task.key]):
         return Status.DONE, ()
     before = tuple(
-        Blocker(name=titles[key], found=_left(judged[key]))
+        Blocker(name=of.titles[key], found=_left(judged[key]))
         for key in task.blocked_by
         if not all(each.met for each in judged[key])
     )
@@ -180,9 +184,12 @@ def _gates(task: TaskOutline, evidence: Evidence) -> Iterable[Blocker]:
                 yield Blocker(name=name, found=finding.found, remedy=finding.remedy)
 
 
-def _phase(outline: PhaseOutline, number: int, tasks: tuple[Task, ...]) -> Phase:
+def _phase(
+    outline: PhaseOutline, number: int, tasks: tuple[Task, ...], settings: Settings
+) -> Phase:
     own = [task for task in tasks if task.phase == outline.title]
     edges = [edge for edge in EDGES if edge.target in outline.targets and _is_step(edge)]
+    back = [edge for edge in EDGES if edge.source in outline.targets and not edge.forward]
     return Phase(
         number=number,
         title=outline.title,
@@ -191,8 +198,28 @@ def _phase(outline: PhaseOutline, number: int, tasks: tuple[Task, ...]) -> Phase
         deliverables=outline.deliverables,
         gates=tuple(map(_described, edges)) or (outline.gate,),
         tasks=tuple(task.title for task in own),
+        stands=_stands(outline, settings),
         way_back=outline.way_back,
+        gates_back=tuple(f"to `{edge.target}`: {_named(edge)}" for edge in back),
     )
+
+
+def _stands(outline: PhaseOutline, settings: Settings) -> tuple[str, ...]:
+    """How long its states stand at least before the next transition."""
+    soaks = {
+        State.READ_CUTOVER: (settings.cutover_soak, "PREFS_CUTOVER_SOAK"),
+        State.MIRROR_OFF: (settings.contract_soak, "PREFS_CONTRACT_SOAK"),
+    }
+    return tuple(
+        f"{span(soaks[state][0].total_seconds())} at least in `{state}` (`{soaks[state][1]}`)"
+        for state in outline.targets
+        if state in soaks
+    )
+
+
+def _named(edge: Edge) -> str:
+    """The gates of a way back, each by its name."""
+    return ", ".join(f"`{gate}`" for gate in edge.gates) or "none"
 
 
 def _is_step(edge: Edge) -> bool:

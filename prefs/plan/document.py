@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from prefs.engine.evidence import moment
+from prefs.engine.evidence import moment, span
 from prefs.plan.model import Milestone, Note, Phase, Plan, Result, Status, Task
 
 
@@ -84,8 +84,11 @@ def _blocks(plan: Plan) -> Iterator[Block]:
     risks = ((risk.what, risk.likelihood, risk.impact, risk.mitigation) for risk in plan.risks)
     yield Table(("Risk", "Likelihood", "Impact", "Mitigation"), tuple(risks))
     yield Heading(2, "Rollback plan")
-    ways = ((f"{phase.number}. {phase.title}", phase.way_back) for phase in plan.phases)
-    yield Table(("From phase", "Way back, which loses nothing"), tuple(ways))
+    ways = (
+        (f"{phase.number}. {phase.title}", phase.way_back, "; ".join(phase.gates_back))
+        for phase in plan.phases
+    )
+    yield Table(("From phase", "Way back, which loses nothing", "Gates"), tuple(ways))
     yield Heading(2, "Success criteria")
     yield Checks(plan.success)
     yield Heading(2, "Timeline")
@@ -139,6 +142,7 @@ def _phase(phase: Phase) -> Iterator[Block]:
     yield Paragraph(phase.goal)
     yield Bullets(phase.deliverables)
     pairs = [("Gates", gate) for gate in phase.gates]
+    pairs += [("Stands", each) for each in phase.stands]
     pairs += [("Tasks", ", ".join(phase.tasks))] if phase.tasks else []
     yield Facts(tuple(pairs))
 
@@ -181,7 +185,7 @@ def _timeline(milestones: Sequence[Milestone], now: datetime) -> Table | Paragra
         (
             f"`{each.state}`",
             moment(each.since),
-            _stood((each.until or now) - each.since) + ("" if each.until else " so far"),
+            f"{_stood(each, now)}{'' if each.until else ' so far'}",
             each.who,
             "; ".join(filter(None, (each.gates, each.reason))),
         )
@@ -190,13 +194,8 @@ def _timeline(milestones: Sequence[Milestone], now: datetime) -> Table | Paragra
     return Table(("State", "Since", "Stood", "Taken by", "Gates and reason"), tuple(rows))
 
 
-def _stood(time: timedelta) -> str:
-    """A duration as people say it."""
-    seconds = time.total_seconds()
-    for size, name in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {name}"
-    return f"{max(seconds, 0):.0f} s"
+def _stood(milestone: Milestone, now: datetime) -> str:
+    return span(((milestone.until or now) - milestone.since).total_seconds())
 
 
 def _log(notes: Sequence[Note]) -> Table | Paragraph:

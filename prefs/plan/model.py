@@ -92,7 +92,11 @@ class Phase:
     tasks: tuple[str, ...]
     """Titles."""
 
+    stands: tuple[str, ...]
+    """How long its states stand at least."""
+
     way_back: str
+    gates_back: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

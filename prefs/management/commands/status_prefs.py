@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from prefs import conf
-from prefs.engine.evidence import moment
+from prefs.engine.evidence import moment, span
 from prefs.engine.next_step import NextStep, next_step
 from prefs.engine.quarantine import DOCUMENT
 from prefs.engine.states import command
@@ -15,7 +15,6 @@ from prefs.engine.transitions import Plan
 from prefs.management.base import ATTENTION, Outcome, PrefsCommand
 from prefs.management.commands.backfill_prefs import run_figures
 from prefs.management.commands.quarantine_prefs import accepted_figures
-from prefs.management.progress import span
 from prefs.models import ShadowReads
 
 # So many mismatches are shown to people; all of them are in the JSON.

@@ -87,6 +87,11 @@ def nothing(alias: str) -> None:
     """One that judges nothing."""
 
 
+def raises(alias: str) -> tuple[bool, str]:
+    """One that fails."""
+    return True, str(1 / 0)
+
+
 def written(folder: Path, text: str) -> str:
     """The path of a team's file."""
     file = folder / "plan.toml"
@@ -152,6 +157,7 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
     [
         (f"{HERE}.gone", "cannot be imported"),
         ("no.such.module", "cannot be imported"),
+        (f"{HERE}.raises", "raised ZeroDivisionError: division by zero."),
         (f"{HERE}.nothing", "returned None. It takes a database alias and returns whether"),
     ],
 )
