@@ -55,6 +55,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
+_LOGGED = 100
 Block = Heading | Paragraph | Bullets | Facts | Checks | Table
 
 
@@ -94,7 +95,7 @@ def _blocks(plan: Plan) -> Iterator[Block]:
     yield Heading(2, "Timeline")
     yield _timeline(plan.timeline, plan.made_at)
     yield Heading(2, "Progress log")
-    yield _log(plan.log)
+    yield from _log(plan.log)
 
 
 def _head(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -105,10 +106,19 @@ def _head(plan: Plan) -> Iterator[tuple[str, str]]:
     tasks = f"{done} of {len(plan.tasks)} tasks done"
     yield "Progress", f"{plan.percent} %: {plan.met} of {len(plan.criteria)} criteria met, {tasks}"
     yield "Next", plan.next
+    begun = [task for task in plan.tasks if task.status is Status.IN_PROGRESS]
+    if left := [f"{task.title}: {_first_open(task)}" for task in begun]:
+        yield "Open", " ".join(left)
     held = [task for task in plan.tasks if task.status is Status.BLOCKED]
     if gates := [f"{task.title}, by {each}" for task in held for each in _gates(task)]:
         yield "Blocked", "; ".join(gates)
     yield "As of", f"{moment(plan.made_at)}, release {plan.version}"
+
+
+def _first_open(task: Task) -> str:
+    """The first criterion that is unmet, and how many more are."""
+    first, *more = [each.text for each in task.criteria if not each.met]
+    return f"{first} (and {len(more)} more)" if more else first
 
 
 def _gates(task: Task) -> list[str]:
@@ -140,17 +150,19 @@ def _numbers(titles: Sequence[str], tasks: Sequence[Task]) -> list[str]:
 def _phase(phase: Phase) -> Iterator[Block]:
     yield Heading(3, f"Phase {phase.number}: {phase.title}", phase.status)
     yield Paragraph(phase.goal)
-    yield Bullets(phase.deliverables)
     pairs = [("Gates", gate) for gate in phase.gates]
     pairs += [("Stands", each) for each in phase.stands]
     pairs += [("Tasks", ", ".join(phase.tasks))] if phase.tasks else []
     yield Facts(tuple(pairs))
+    yield Paragraph("Deliverables:")
+    yield Bullets(phase.deliverables)
 
 
 def _task(task: Task) -> Iterator[Block]:
     yield Heading(3, f"Task {task.number}: {task.title}", task.status)
     yield Paragraph(task.context)
     yield Facts(tuple(_properties(task)))
+    yield Paragraph("Acceptance criteria:")
     yield Checks(task.criteria)
     if task.decisions:
         yield Paragraph("Decisions:")
@@ -198,11 +210,15 @@ def _stood(milestone: Milestone, now: datetime) -> str:
     return span(((milestone.until or now) - milestone.since).total_seconds())
 
 
-def _log(notes: Sequence[Note]) -> Table | Paragraph:
+def _log(notes: Sequence[Note]) -> Iterator[Block]:
+    """The latest notes; the JSON has all."""
     if not notes:
-        return Paragraph("Nothing has been done yet.")
-    rows = ((f"{each.at:%Y-%m-%d %H:%M:%S}", each.who, _done(each)) for each in notes)
-    return Table(("When (UTC)", "Who", "What"), tuple(rows))
+        yield Paragraph("Nothing has been done yet.")
+        return
+    if (earlier := len(notes) - _LOGGED) > 0:
+        yield Paragraph(f"{earlier:,} earlier entries are in `plan_prefs --json`.")
+    rows = ((f"{each.at:%Y-%m-%d %H:%M:%S}", each.who, _done(each)) for each in notes[-_LOGGED:])
+    yield Table(("When (UTC)", "Who", "What"), tuple(rows))
 
 
 def _done(note: Note) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from django.test import override_settings
 
 from prefs.engine.audit import Signature, acting_as
 from prefs.engine.states import State
+from prefs.plan.document import Bullets, Checks, Facts, document
 from prefs.plan.formats import html, markdown, text
+from prefs.plan.formats.figures import figures
 from prefs.plan.model import Plan
 from prefs.routing import DUAL_WRITE
 from tests.prefs.plan.asking import plan, record_a_rehearsal
@@ -168,6 +172,14 @@ def test_what_people_wrote_is_text_in_every_format(site: str) -> None:
     assert {"h1", "h2", "h3", "table", "dl", "code"} <= tags.seen
 
 
+def test_no_two_lists_follow_each_other_which_markdown_would_take_for_one(site: str) -> None:
+    add_users({})
+    go(State.MIRROR_OFF)
+    take(State.READ_CUTOVER, forward=False)
+    lists = [isinstance(each, Bullets | Facts | Checks) for each in document(plan())]
+    assert (True, True) not in set(pairwise(lists))
+
+
 @pytest.mark.parametrize("width", [80, 90, 100])
 def test_text_keeps_to_the_width_in_every_line(site: str, width: int) -> None:
     add_users({"theme": "purple"})
@@ -200,3 +212,15 @@ def test_the_plan_in_docs_has_what_is_printed_now(site: str) -> None:
         "- [ ] The figures of the migration are served to monitoring. *the site's urlconf has no"
         " page named `prefs_metrics` to scrape*"
     ]
+
+
+def test_a_long_log_is_shown_from_its_end_and_whole_in_json(site: str) -> None:
+    made = plan()
+    [note] = made.log
+    notes = tuple(replace(note, what=f"entry {number}") for number in range(130))
+    long = replace(made, log=notes)
+    shown = markdown.text(long)
+    assert "\n30 earlier entries are in `plan_prefs --json`.\n" in shown
+    assert "| entry 30 |" in shown
+    assert "| entry 29 |" not in shown
+    assert len(figures(long)["log"]) == 130
