@@ -152,8 +152,8 @@ FAULTS = (
     Fault(
         "a text that is not what PostgreSQL prints",
         "_object_text",
-        """', "compact_mode": true'""",
-        """', "compact_mode":true'""",
+        """'"compact_mode": '""",
+        """'"compact_mode":'""",
         '{"compact_mode": true}',
     ),
     Fault(

@@ -177,8 +177,8 @@ FAULTS: dict[str, tuple[str, str, Case]] = {
         (PLAIN, {"theme": "light"}),
     ),
     "an answer that is not what PostgreSQL prints": (
-        """', "theme": "'""",
-        """', "theme":"'""",
+        """'"theme": "'""",
+        """'"theme":"'""",
         (PLAIN, {"theme": "light"}),
     ),
 }

@@ -61,6 +61,8 @@ class Command(BaseCommand):
                 returncode=2,
             )
         signal.signal(signal.SIGTERM, _end)
+        # Who starts it in the background of a script may have it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             with _listening(options["port"]) as server:
                 passwords = self._make_ready()

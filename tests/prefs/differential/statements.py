@@ -32,7 +32,7 @@ KINDS: dict[str, tuple[str, str]] = {
         "the users whose documents change are found and locked first, in key order (rule 7)",
     ),
     "read": (
-        r'SELECT \* FROM "\w+"\."prefs_read"',
+        r'SELECT \* FROM "\w+"\."prefs_read(_one)?"',
         "a document by itself: compared after a rollback (rule 6), or to say why it is not read",
     ),
     "value": (
