@@ -119,7 +119,7 @@ def test_every_kind_of_difference_is_found(site: str, kind: str) -> None:
 def test_a_damaged_store_ends_the_canary_within_a_second_and_no_answer_fails(
     site: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It shows (issue 12): the canary at 10 %, all reads compared, one store damaged on purpose."""
+    """The canary at 10 %, all reads compared, one store damaged on purpose."""
     keys = compared(400)
     set_sample(10)
     served = chosen(keys, 10)
